@@ -1,0 +1,1 @@
+"""The controller: payments, queue, metering and sessions behind a Flask site."""

@@ -1,0 +1,1 @@
+"""The `axonos` command line: one module a command."""

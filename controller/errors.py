@@ -1,0 +1,165 @@
+"""One error tree. The class docstring is what the user reads; `code` is the stable word in API and metrics.
+
+Adapters translate foreign errors into these; views never catch them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class AxonosError(Exception):
+    """Something went wrong. Try again; if it stays, tell the operator."""
+
+    code: ClassVar[str] = "internal_error"
+    status: ClassVar[int] = 500
+    retry: ClassVar[bool] = False
+
+    def __init__(self, message: str | None = None, **detail: Any) -> None:
+        """Args: a message instead of the docstring; `detail` goes to the API as it is."""
+        self.message = message or (type(self).__doc__ or "").strip()
+        self.detail = detail
+        super().__init__(self.message)
+
+
+class Refused(AxonosError):
+    """The request cannot be taken."""
+
+    code = "refused"
+    status = 400
+
+
+class BadInput(Refused):
+    """A field is missing or has the wrong form."""
+
+    code = "bad_input"
+
+
+class SignInRefused(Refused):
+    """The signature does not fit this site and this wallet. Sign in again."""
+
+    code = "sign_in_refused"
+    status = 401
+
+
+class SignInNeeded(Refused):
+    """Sign in with your wallet first."""
+
+    code = "sign_in_needed"
+    status = 401
+
+
+class ForbiddenOrigin(Refused):
+    """This request did not come from the site's own pages."""
+
+    code = "forbidden_origin"
+    status = 403
+
+
+class NotYours(Refused):
+    """There is nothing like that for your wallet."""
+
+    code = "not_found"
+    status = 404
+
+
+class TooManyRequests(Refused):
+    """Too many requests. Wait a little and try again."""
+
+    code = "too_many_requests"
+    status = 429
+    retry = True
+
+
+class UnknownProfile(Refused):
+    """There is no such GPU profile. Choose small, medium, large or max."""
+
+    code = "unknown_profile"
+
+
+class ProfileTooLarge(Refused):
+    """No host of this platform has that many GPUs."""
+
+    code = "profile_too_large"
+    status = 409
+
+
+class NotEnoughCredit(Refused):
+    """Your balance does not cover one minute of this profile. Top up first."""
+
+    code = "not_enough_credit"
+    status = 402
+
+
+class SessionAlreadyLive(Refused):
+    """You already have a session. Return to it or end it first."""
+
+    code = "session_already_live"
+    status = 409
+
+
+class WrongState(Refused):
+    """The session is not in a state in which this can be done."""
+
+    code = "wrong_state"
+    status = 409
+
+
+class DepositNotFound(Refused):
+    """This transaction is not known on the chain yet. It is looked up again by itself."""
+
+    code = "transaction_unknown"
+    status = 404
+    retry = True
+
+
+class TransactionFailed(Refused):
+    """This transaction failed on the chain: nothing was paid, nothing is credited."""
+
+    code = "transaction_failed"
+    status = 422
+
+
+class NothingForUs(Refused):
+    """This transaction pays nothing to the revenue wallet."""
+
+    code = "not_to_revenue_wallet"
+    status = 422
+
+
+class Unavailable(AxonosError):
+    """A part of the platform cannot be reached right now. Try again in a moment."""
+
+    code = "unavailable"
+    status = 503
+    retry = True
+
+
+class ChainUnavailable(Unavailable):
+    """The chain cannot be read right now. Deposits are safe and will be credited later."""
+
+    code = "chain_unavailable"
+
+
+class DatabaseUnavailable(Unavailable):
+    """The database cannot be reached right now."""
+
+    code = "database_unavailable"
+
+
+class PriceUnavailable(Unavailable):
+    """There is no trustworthy price right now. Deposits are safe and will be credited later."""
+
+    code = "price_unavailable"
+
+
+class RunFailed(AxonosError):
+    """The desktop could not be started."""
+
+    code = "run_failed"
+
+
+class SettingsInvalid(AxonosError):
+    """The configuration has problems; nothing was started."""
+
+    code = "settings_invalid"

@@ -1,0 +1,1 @@
+"""Carries browser streams to desktops on each GPU host; knows only tickets and unix sockets."""

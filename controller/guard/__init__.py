@@ -1,0 +1,1 @@
+"""Runs on each GPU host: renews leases, reports proof of life, stops what expired."""

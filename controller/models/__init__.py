@@ -1,0 +1,35 @@
+"""The tables, a module per area. All instants are integer milliseconds since the epoch, UTC (`_ms`)."""
+
+from controller.models.base import metadata
+from controller.models.chain import ChainCursor, ChainHeader
+from controller.models.hosts import Gpu, Host, Slot
+from controller.models.ledger import Account, Hold, JournalBatch, Transfer, UsageWindow
+from controller.models.money import MoneyEvent, MoneyEventTransition
+from controller.models.runs import Run, RunEvent
+from controller.models.sessions import GpuSession, SessionEvent, Warning_
+from controller.models.wallets import RateLimit, SignInNonce, Wallet, WebSession
+
+__all__ = [
+    "Account",
+    "ChainCursor",
+    "ChainHeader",
+    "Gpu",
+    "GpuSession",
+    "Hold",
+    "Host",
+    "JournalBatch",
+    "MoneyEvent",
+    "MoneyEventTransition",
+    "RateLimit",
+    "Run",
+    "RunEvent",
+    "SessionEvent",
+    "SignInNonce",
+    "Slot",
+    "Transfer",
+    "UsageWindow",
+    "Wallet",
+    "Warning_",
+    "WebSession",
+    "metadata",
+]

@@ -1,0 +1,72 @@
+"""GPU hosts, their GPUs, and the slots in which desktops run."""
+
+from __future__ import annotations
+
+from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, UniqueConstraint, text
+from sqlmodel import Field, SQLModel
+
+from controller.models.base import bigint
+
+
+class Host(SQLModel, table=True):
+    """A machine with a Docker engine, reached by Ansible (`local` or `ssh`)."""
+
+    __tablename__ = "host"
+    __table_args__ = (
+        CheckConstraint("state IN ('ready', 'draining', 'lost', 'removed')", name="state"),
+        CheckConstraint("connection IN ('local', 'ssh')", name="connection"),
+    )
+    name: str = Field(primary_key=True)
+    address: str
+    connection: str
+    state: str
+    simulated: bool
+    gateway_url: str
+    boot_id: str | None = Field(default=None)
+    last_report_at_ms: int | None = bigint(default=None, nullable=True)
+
+
+class Slot(SQLModel, table=True):
+    """A place for one container; its id is the container's name. Lives from intent to confirmed removal."""
+
+    __tablename__ = "slot"
+    __table_args__ = (
+        CheckConstraint("state IN ('intended', 'up', 'stopping', 'gone')", name="state"),
+        CheckConstraint("subnet_index BETWEEN 0 AND 4094", name="subnet"),
+        Index(
+            "uq_slot_subnet", "host", "subnet_index", unique=True, postgresql_where=text("state <> 'gone'")
+        ),
+    )
+    id: str = Field(primary_key=True, max_length=20)
+    host: str = Field(foreign_key="host.name", index=True)
+    state: str
+    subnet_index: int
+    generation: int = Field(default=1)
+    fencing_token: int = bigint(default=1)
+    config_digest: str
+    container_id: str | None = Field(default=None)
+    lease_until_ms: int = bigint()
+    created_at_ms: int = bigint()
+    started_at_ms: int | None = bigint(default=None, nullable=True)
+    last_alive_ms: int | None = bigint(default=None, nullable=True)
+    gone_at_ms: int | None = bigint(default=None, nullable=True)
+
+
+class Gpu(SQLModel, table=True):
+    """One GPU. `free -> leased -> dirty -> checked -> free`; a slot holds it while it is not free."""
+
+    __tablename__ = "gpu"
+    __table_args__ = (
+        UniqueConstraint("host", "index"),
+        ForeignKeyConstraint(["host"], ["host.name"]),
+        ForeignKeyConstraint(["slot_id"], ["slot.id"]),
+        CheckConstraint("state IN ('free', 'leased', 'dirty', 'checked', 'quarantined')", name="state"),
+        CheckConstraint("(state = 'leased') = (slot_id IS NOT NULL)", name="leased_has_slot"),
+    )
+    uuid: str = Field(primary_key=True)
+    host: str
+    index: int
+    model: str
+    state: str
+    slot_id: str | None = Field(default=None, index=True)
+    why: str | None = Field(default=None)

@@ -1,0 +1,47 @@
+"""Wallets, sign-in nonces, browser sessions and rate limits."""
+
+from __future__ import annotations
+
+from sqlmodel import Field, SQLModel
+
+from controller.models.base import bigint
+
+
+class Wallet(SQLModel, table=True):
+    """A wallet that signed in or paid. The address is lower-case hex with 0x."""
+
+    __tablename__ = "wallet"
+    address: str = Field(primary_key=True, max_length=42)
+    created_at_ms: int = bigint()
+
+
+class SignInNonce(SQLModel, table=True):
+    """One EIP-4361 nonce, bound to the browser that asked for it, deleted when used."""
+
+    __tablename__ = "sign_in_nonce"
+    nonce: str = Field(primary_key=True)
+    address: str = Field(max_length=42)
+    browser_hash: str
+    message: str
+    expires_at_ms: int = bigint(index=True)
+
+
+class WebSession(SQLModel, table=True):
+    """A signed-in browser. Only the SHA-256 of the cookie is stored."""
+
+    __tablename__ = "web_session"
+    token_hash: str = Field(primary_key=True)
+    wallet: str = Field(foreign_key="wallet.address", index=True)
+    csrf_token: str
+    created_at_ms: int = bigint()
+    expires_at_ms: int = bigint(index=True)
+
+
+class RateLimit(SQLModel, table=True):
+    """Requests of one subject (wallet or address) in one fixed window of one scope."""
+
+    __tablename__ = "rate_limit"
+    scope: str = Field(primary_key=True)
+    subject: str = Field(primary_key=True)
+    window_start_ms: int = bigint(primary_key=True)
+    count: int

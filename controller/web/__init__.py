@@ -1,0 +1,1 @@
+"""The Flask site: thin blueprints over the services."""

@@ -1,0 +1,1 @@
+"""Images and the commands that build and verify them."""

@@ -1,0 +1,1 @@
+"""Pulumi programs and what stands a platform up and takes it down."""
