@@ -6,13 +6,14 @@ from controller.models.hosts import Gpu, Host, Slot
 from controller.models.ledger import Account, Hold, JournalBatch, Transfer, UsageWindow
 from controller.models.money import MoneyEvent, MoneyEventTransition
 from controller.models.runs import Run, RunEvent
-from controller.models.sessions import GpuSession, SessionEvent, Warning_
+from controller.models.sessions import DesktopWarning, GpuSession, SessionEvent
 from controller.models.wallets import RateLimit, SignInNonce, Wallet, WebSession
 
 __all__ = [
     "Account",
     "ChainCursor",
     "ChainHeader",
+    "DesktopWarning",
     "Gpu",
     "GpuSession",
     "Hold",
@@ -29,7 +30,6 @@ __all__ = [
     "Transfer",
     "UsageWindow",
     "Wallet",
-    "Warning_",
     "WebSession",
     "metadata",
 ]

@@ -65,7 +65,7 @@ class SessionEvent(SQLModel, table=True):
     detail: dict[str, Any] = json_object()
 
 
-class Warning_(SQLModel, table=True):
+class DesktopWarning(SQLModel, table=True):
     """A low-balance warning on its way into a desktop; once per threshold and top-up."""
 
     __tablename__ = "warning"
