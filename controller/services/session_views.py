@@ -1,0 +1,71 @@
+"""What pages, API and command line see of profiles and sessions. Plain values: no rows, no rules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ProfileView:
+    """One line of the profile picker. `lasts_minutes` is None for a visitor without a wallet."""
+
+    name: str
+    title: str
+    gpus: int
+    burn_rate: int
+    good_for: str
+    usd_per_hour_text: str
+    lasts_minutes: int | None
+    possible: bool
+    why_not: str
+
+
+@dataclass(frozen=True)
+class SessionView:
+    """A live or just finished session; `queue_*` only while queued, `stage` only while starting."""
+
+    id: str
+    state: str
+    profile: str
+    gpus: int
+    burn_rate: int
+    detached: bool
+    queue_position: int | None
+    queue_reason: str
+    claimed_at_ms: int
+    ready_at_ms: int | None
+    grace_until_ms: int | None
+    stage: str
+    why: str
+    billed_gpu_ms: int
+
+
+@dataclass(frozen=True)
+class SavedView:
+    """The resume panel, "Your desktop is saved": the profile that ran last and why it ended."""
+
+    profile: str
+    ended_at_ms: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Meter:
+    """Answer to a heartbeat: settled up to now. `minutes_left` is wall time at this burn rate, floored."""
+
+    state: str
+    billed_gpu_ms: int
+    balance_gpu_ms: int
+    burn_rate: int
+    minutes_left: int
+    server_now_ms: int
+    low_balance: bool
+
+
+@dataclass(frozen=True)
+class StreamView:
+    """Where the browser opens the stream (`…/stream`), and its single-use ticket."""
+
+    gateway_url: str
+    ticket: str
+    expires_at_ms: int
