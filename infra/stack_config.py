@@ -1,0 +1,165 @@
+"""What one Pulumi stack is made of: instance, folders, ports, hosts and the playbooks that converge them.
+
+Checked as a whole: `StackConfigInvalid` lists every problem at once. Holds no secret, so it is saved beside
+the stack's state and `axonos infra` or plain `pulumi` find it again.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from infra.errors import StackConfigInvalid
+
+# A unix socket path ends at 107 bytes; the longest name under the run folder takes 40 of them.
+RUN_DIR_MAX_BYTES = 67
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Ports(_Part):
+    """Loopback ports of this instance."""
+
+    web: int = Field(default=8080, ge=1, le=65535)
+    gateway: int = Field(default=8081, ge=1, le=65535)
+    anvil: int = Field(default=8545, ge=1, le=65535)
+
+    @model_validator(mode="after")
+    def _differ(self) -> Ports:
+        if len({self.web, self.gateway, self.anvil}) < 3:
+            raise ValueError("web, gateway and anvil need three different ports")
+        return self
+
+
+class Gpu(_Part):
+    """One GPU of a host: a device named by UUID, or a simulated one."""
+
+    uuid: str = Field(pattern=r"^[A-Za-z0-9-]{1,64}$")
+    simulated: bool = False
+
+
+class Host(_Part):
+    """A machine with a Docker engine, this one or one reached by SSH."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,30}$")
+    connection: Literal["local", "ssh"] = "local"
+    address: str = "127.0.0.1"
+    user: str = "root"
+    gpus: tuple[Gpu, ...] = ()
+
+
+class Playbook(_Part):
+    """A playbook that belongs to the wanted state, run again when its content or variables change.
+
+    `after_image` runs wait for the desktop image and get `axonos_image_id` as one more variable. Variables
+    are kept in the stack's state: name secrets by file.
+    """
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,30}$")
+    path: Path
+    variables: dict[str, Any] = {}
+    after_image: bool = False
+
+
+class StackConfig(_Part):
+    """Everything the Pulumi program of one stack is told."""
+
+    instance: str = Field(default="axonos", pattern=r"^[a-z][a-z0-9-]{0,19}$")
+    stack: Literal["local"] = "local"
+    state_dir: Path
+    run_dir: Path
+    ports: Ports = Ports()
+    hosts: tuple[Host, ...] = Field(min_length=1)
+    playbooks: tuple[Playbook, ...] = ()
+    # Folders besides the playbooks' own whose content belongs to the content hash (such as the project's code).
+    watched: tuple[Path, ...] = ()
+    playbook_timeout_s: int = Field(default=1800, ge=1)
+    lock_timeout_s: int = Field(default=600, ge=0)
+
+    @model_validator(mode="after")
+    def _fits(self) -> StackConfig:
+        problems = list(_problems(self))
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    @property
+    def backend_dir(self) -> Path:
+        """Pulumi's file backend."""
+        return self.state_dir / "pulumi"
+
+    @property
+    def homes_dir(self) -> Path:
+        """Where every wallet's home lies on this host."""
+        return self.state_dir / "homes"
+
+    @property
+    def saved_at(self) -> Path:
+        """Where this configuration is kept for later commands."""
+        return self.backend_dir / f"{self.stack}.json"
+
+    def save(self) -> None:
+        """Keep this configuration beside the stack's state, replacing the former one atomically."""
+        self.backend_dir.mkdir(parents=True, exist_ok=True)
+        new = self.saved_at.with_suffix(".new")
+        new.write_text(self.model_dump_json(indent=2) + "\n")
+        new.replace(self.saved_at)
+
+
+def _problems(config: StackConfig) -> list[str]:
+    found = [
+        f"{name} must be an absolute path"
+        for name, path in (("state_dir", config.state_dir), ("run_dir", config.run_dir))
+        if not path.is_absolute()
+    ]
+    if len(os.fsencode(config.run_dir)) > RUN_DIR_MAX_BYTES:
+        found.append(f"run_dir is too long for unix sockets (at most {RUN_DIR_MAX_BYTES} bytes)")
+    names = [host.name for host in config.hosts]
+    found += [f"host {name} is listed twice" for name in sorted({n for n in names if names.count(n) > 1})]
+    uuids = [gpu.uuid for host in config.hosts for gpu in host.gpus]
+    found += [f"GPU {uuid} is listed twice" for uuid in sorted({u for u in uuids if uuids.count(u) > 1})]
+    runs = [playbook.name for playbook in config.playbooks]
+    found += [f"playbook {name} is listed twice" for name in sorted({r for r in runs if runs.count(r) > 1})]
+    found += [f"playbook {p.name}: {p.path} does not exist" for p in config.playbooks if not p.path.is_file()]
+    found += [f"watched folder {path} does not exist" for path in config.watched if not path.exists()]
+    return found
+
+
+def stack_config(**values: Any) -> StackConfig:
+    """A checked configuration.
+
+    Args:
+        values: the fields of `StackConfig`.
+
+    Raises:
+        StackConfigInvalid: the message lists every problem.
+    """
+    try:
+        return StackConfig.model_validate(values)
+    except ValidationError as error:
+        raise StackConfigInvalid(_listed("the stack's configuration", error)) from error
+
+
+def saved_config(state_dir: Path, stack: str = "local") -> StackConfig:
+    """The configuration kept by the last `axonos up` of this state folder.
+
+    Raises:
+        StackConfigInvalid: there is none, or it has problems.
+    """
+    path = state_dir / "pulumi" / f"{stack}.json"
+    try:
+        return StackConfig.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise StackConfigInvalid(f"{path}: {error.strerror}. Run `axonos up` first.") from error
+    except ValidationError as error:
+        raise StackConfigInvalid(_listed(str(path), error)) from error
+
+
+def _listed(source: str, error: ValidationError) -> str:
+    lines = [f"  {'.'.join(map(str, e['loc'])) or '(whole)'}: {e['msg']}" for e in error.errors()]
+    return "\n".join([f"{source} has {len(lines)} problem(s):", *lines])
