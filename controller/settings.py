@@ -34,6 +34,7 @@ class Web(_Section):
     port: int = Field(ge=1, le=65535)
     processes: int = Field(default=1, ge=1)
     threads: int = Field(default=8, ge=1)
+    proxy_hops: int = Field(default=0, ge=0, le=4)
 
     @field_validator("origin")
     @classmethod
@@ -61,7 +62,7 @@ class Database(_Section):
 
 
 class Chain(_Section):
-    """The chain of the ETH and AXGT rails."""
+    """The chain of the ETH and AXGT rails. `wallet_rpc_url` is public: offered to wallets that lack the chain."""
 
     chain_id: int = Field(gt=0)
     name: str
@@ -71,6 +72,7 @@ class Chain(_Section):
     confirmations: int = Field(default=6, ge=1, le=256)
     revenue_wallet: str = Field(pattern=_ADDRESS)
     poll_ms: int = Field(default=1000, ge=100)
+    wallet_rpc_url: str | None = None
 
 
 class EthRail(_Section):
@@ -97,6 +99,7 @@ class UsdcToken(_Section):
 
     contract: str = Field(pattern=_ADDRESS)
     enabled: bool = False
+    minimum: int = Field(default=1_000_000, gt=0)
 
 
 class Pricing(_Section):
@@ -152,6 +155,7 @@ class HostSection(_Section):
     guard_token: Path
     pages_origin: str
     session_uid: int = 7000
+    gateway_group: str = "axonos-gateway"
     subnet_pool: str = "10.213.0.0/16"
 
 

@@ -1,0 +1,93 @@
+"""`axonos-host start|stop|probe`: one JSON object on stdin, one on stdout. Runs as root, once per request.
+
+It is the privilege boundary of a GPU host: the platform's own user may run this program through sudo, and
+nothing else. Modules are imported by the action that needs them: a start is counted in milliseconds.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from controller.host.config import ConfigInvalid, HostConfig, default_path, load
+from controller.host.words import HostRefused
+
+MAX_INPUT = 65_536
+USAGE = "usage: axonos-host {start|stop|probe} [--config FILE] < request.json"
+
+
+def main() -> int:
+    """Returns 0 if the answer is ok, 1 if it is a refusal, 2 if the program was called wrongly."""
+    arguments = sys.argv[1:]
+    if (
+        len(arguments) not in (1, 3)
+        or arguments[0] not in _ACTIONS
+        or arguments[1:2] not in ([], ["--config"])
+    ):
+        sys.stderr.write(USAGE + "\n")
+        return 2
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, _interrupted)
+    try:
+        answer = _ACTIONS[arguments[0]](_read(), Path(arguments[2]) if arguments[2:] else None)
+    except HostRefused as refused:
+        answer = refused.answer()
+    sys.stdout.write(json.dumps(answer) + "\n")
+    return 0 if answer["ok"] else 1
+
+
+def _interrupted(_number: int, _frame: FrameType | None) -> None:
+    raise HostRefused("timeout", "the run was interrupted")
+
+
+def _read() -> Any:
+    data = sys.stdin.buffer.read(MAX_INPUT + 1)
+    if len(data) > MAX_INPUT:
+        raise HostRefused("bad_input", "the request is too large")
+    try:
+        return json.loads(data)
+    except ValueError as error:
+        raise HostRefused("bad_input", "the request is no JSON") from error
+
+
+def _config(path: Path | None, instance: str) -> HostConfig:
+    try:
+        config = load(path or default_path(instance), trusted=True)
+    except ConfigInvalid as error:
+        raise HostRefused("bad_input", str(error)) from error
+    if config.instance != instance:
+        raise HostRefused("bad_input", f"this host belongs to instance {config.instance}")
+    return config
+
+
+def _start(data: Any, path: Path | None) -> dict[str, Any]:
+    from controller.host.request import parse_start  # noqa: PLC0415
+    from controller.host.start import start  # noqa: PLC0415
+
+    request = parse_start(data)
+    return start(_config(path, request.instance), request)
+
+
+def _stop(data: Any, path: Path | None) -> dict[str, Any]:
+    from controller.host.request import parse_stop  # noqa: PLC0415
+    from controller.host.stop import stop  # noqa: PLC0415
+
+    request = parse_stop(data)
+    return stop(_config(path, request.instance), request)
+
+
+def _probe(data: Any, path: Path | None) -> dict[str, Any]:
+    from controller.host.probe import probe  # noqa: PLC0415
+    from controller.host.request import parse_probe  # noqa: PLC0415
+
+    return probe(_config(path, parse_probe(data).instance))
+
+
+_ACTIONS = {"start": _start, "stop": _stop, "probe": _probe}
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,107 @@
+"""The container and network of a desktop, as the Docker engine's API wants them. Pure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from controller.host.names import LABEL_CONFIG, LABEL_INSTANCE, LABEL_SLOT, Slot
+from controller.host.request import StartRequest
+
+HOME_INSIDE = "/home/axon"
+SOCKETS_INSIDE = "/run/desktop"
+SHM_BYTES = 1 << 30
+CDI_SINCE = (1, 48)  # Docker 28; before that CDI is off by default or missing
+SECCOMP = Path(__file__).with_name("seccomp.json")
+
+
+def network(slot: Slot, request: StartRequest) -> dict[str, Any]:
+    """A bridge of the slot's own, without traffic between containers and without IPv6."""
+    index = request.subnet_index
+    return {
+        "Name": slot.network,
+        "CheckDuplicate": True,
+        "Driver": "bridge",
+        "EnableIPv6": False,
+        "IPAM": {"Config": [{"Subnet": str(slot.subnet(index)), "Gateway": str(slot.gateway(index))}]},
+        "Options": {
+            "com.docker.network.bridge.name": slot.bridge(index),
+            "com.docker.network.bridge.enable_icc": "false",
+        },
+        "Labels": _labels(slot, request),
+    }
+
+
+def container(
+    slot: Slot, request: StartRequest, home: Path, *, api_version: tuple[int, int], host_cpus: int
+) -> dict[str, Any]:
+    """The desktop's container: no capability, no root, no more than its share.
+
+    Args:
+        slot: names and paths.
+        request: checked.
+        home: the wallet's folder on the host.
+        api_version: of the engine; decides how GPUs are asked for.
+        host_cpus: the engine refuses a share larger than the machine.
+    """
+    memory = request.memory_mib << 20
+    return {
+        "Image": request.image,
+        "Hostname": "axonos",
+        "User": f"{slot.config.session_uid}:{slot.config.session_uid}",
+        "WorkingDir": HOME_INSIDE,
+        "Env": _environment(request),
+        "Labels": _labels(slot, request),
+        "StopSignal": "SIGTERM",
+        "HostConfig": {
+            "NetworkMode": slot.network,
+            "CapDrop": ["ALL"],
+            "SecurityOpt": ["no-new-privileges", f"seccomp={SECCOMP.read_text()}"],
+            "ReadonlyRootfs": True,
+            "Tmpfs": _scratch(request.memory_mib),
+            "Mounts": [
+                {"Type": "bind", "Source": str(home), "Target": HOME_INSIDE},
+                {"Type": "bind", "Source": str(slot.folder), "Target": SOCKETS_INSIDE},
+            ],
+            "PidsLimit": request.pids,
+            "NanoCpus": int(min(request.cpus, host_cpus) * 1_000_000_000),
+            "Memory": memory,
+            "MemorySwap": memory,
+            "ShmSize": SHM_BYTES,
+            "RestartPolicy": {"Name": "no"},
+            "LogConfig": {"Type": "json-file", "Config": {"max-size": "1m", "max-file": "1"}},
+            "DeviceRequests": _devices(request, api_version),
+        },
+    }
+
+
+def _labels(slot: Slot, request: StartRequest) -> dict[str, str]:
+    return {
+        LABEL_INSTANCE: request.instance,
+        LABEL_SLOT: slot.id,
+        LABEL_CONFIG: request.config_digest,
+    }
+
+
+def _environment(request: StartRequest) -> list[str]:
+    simulated = ["NVIDIA_VISIBLE_DEVICES=void"] if request.simulated else []
+    return [
+        f"AXONOS_GEOMETRY={request.geometry}",
+        f"AXONOS_GPUS={len(request.gpus)}",
+        f"AXONOS_SIMULATED={int(request.simulated)}",
+        *simulated,
+    ]
+
+
+def _scratch(memory_mib: int) -> dict[str, str]:
+    """Writable places besides the home live in the session's own memory: nobody can fill the host's disk."""
+    half = f"rw,nosuid,nodev,exec,mode=1777,size={memory_mib // 2}m"
+    return {"/tmp": half, "/var/tmp": half}  # noqa: S108 (paths inside the container)
+
+
+def _devices(request: StartRequest, api_version: tuple[int, int]) -> list[dict[str, Any]]:
+    if request.simulated:
+        return []
+    if api_version >= CDI_SINCE:
+        return [{"Driver": "cdi", "DeviceIDs": [f"nvidia.com/gpu={gpu}" for gpu in request.gpus]}]
+    return [{"Driver": "nvidia", "DeviceIDs": list(request.gpus), "Capabilities": [["gpu"]]}]

@@ -1,0 +1,105 @@
+"""The nftables table that keeps desktops away from the host, the site, each other and private networks.
+
+`DOCKER-USER` does not cover container to host, and firewall reloads or dockerd rewrite its tables; this
+table is the instance's own. Our chains run before Docker's: what they drop stays dropped, what they let
+through Docker still judges. Source: design, section 7.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import subprocess
+from pathlib import Path
+
+from controller.host.names import bridge_prefix, table_name
+from controller.host.words import HostRefused
+
+NEVER = (
+    "0.0.0.0/8, 10.0.0.0/8, 100.64.0.0/10, 127.0.0.0/8, 169.254.0.0/16, 172.16.0.0/12, "
+    "192.0.0.0/24, 192.168.0.0/16, 198.18.0.0/15, 224.0.0.0/3"
+)
+RESOLV_CONF = Path("/etc/resolv.conf")
+
+
+def resolvers(resolv_conf: str) -> list[str]:
+    """The IPv4 name servers a container can be told of, from the text of resolv.conf."""
+    found = []
+    for line in resolv_conf.splitlines():
+        words = line.split()
+        if len(words) < 2 or words[0] != "nameserver":
+            continue
+        try:
+            address = ipaddress.IPv4Address(words[1])
+        except ValueError:
+            continue
+        if not address.is_loopback and str(address) not in found:
+            found.append(str(address))
+    return found
+
+
+def ruleset(instance: str, name_servers: list[str]) -> str:
+    """The whole table as one nft transaction: made if missing, replaced if not, never half there."""
+    table, ours = table_name(instance), f'"{bridge_prefix(instance)}*"'
+    names = f"ip daddr {{ {', '.join(name_servers)} }} " if name_servers else ""
+    dns = f"meta l4proto {{ tcp, udp }} {names}th dport 53 accept" if names else ""
+    return f"""
+table inet {table} {{ }}
+delete table inet {table}
+table inet {table} {{
+  chain input {{
+    type filter hook input priority filter - 10; policy accept;
+    iifname {ours} jump to_host
+  }}
+  chain forward {{
+    type filter hook forward priority filter - 10; policy accept;
+    iifname {ours} jump from_desktop
+    oifname {ours} ct state established,related accept
+    oifname {ours} drop
+  }}
+  chain to_host {{
+    {dns}
+    drop
+  }}
+  chain from_desktop {{
+    meta nfproto ipv6 drop
+    oifname "axb*" drop
+    {dns}
+    ip daddr {{ {NEVER} }} drop
+  }}
+}}
+"""
+
+
+def load(instance: str) -> None:
+    """Put the table in place.
+
+    Raises:
+        HostRefused: docker_error; no desktop may start without its walls.
+    """
+    try:
+        servers = resolvers(RESOLV_CONF.read_text())
+    except OSError:
+        servers = []
+    done = _nft("-f", "-", text=ruleset(instance, servers))
+    if done.returncode:
+        raise HostRefused("docker_error", f"nftables refused our table: {done.stderr.strip()[:300]}")
+
+
+def listing(instance: str) -> str | None:
+    """The table as the kernel has it, None if it is missing."""
+    done = _nft("list", "table", "inet", table_name(instance))
+    return None if done.returncode else done.stdout
+
+
+def remove(instance: str) -> None:
+    """Take the table away; for an instance that is being removed."""
+    _nft("delete", "table", "inet", table_name(instance))
+
+
+def _nft(*arguments: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(
+            ["nft", *arguments], input=text, capture_output=True, text=True, timeout=20, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise HostRefused("docker_error", f"nft cannot run: {error}") from error

@@ -1,0 +1,75 @@
+"""What this host has of an instance: one entry per slot, from containers, leases and socket folders alike."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from controller.host.config import HostConfig
+from controller.host.engine import Engine, EngineRefused
+from controller.host.instants import parse_instant_ms
+from controller.host.leases import Leases
+from controller.host.names import LABEL_CONFIG, LABEL_INSTANCE, LABEL_SLOT, SLOT
+from controller.host.words import HostRefused
+
+
+def probe(config: HostConfig, engine: Engine | None = None) -> dict[str, Any]:
+    """All slots of the instance on this host.
+
+    Returns:
+        `slots`, sorted; a lease or a folder without a container is a slot in state `missing`.
+
+    Raises:
+        HostRefused: docker_error, timeout or host_unreachable.
+    """
+    engine = engine or Engine(timeout_s=5)
+    slots = containers(config, engine)
+    known = {one["slot"] for one in slots}
+    leftover = {lease.slot for lease in Leases(config.run_dir).all()} | _folders(config)
+    slots += [_missing(slot) for slot in leftover - known]
+    return {"ok": True, "slots": sorted(slots, key=lambda one: str(one["slot"]))}
+
+
+def containers(config: HostConfig, engine: Engine) -> list[dict[str, Any]]:
+    """The instance's containers, each as a slot."""
+    chosen = {"label": [f"{LABEL_INSTANCE}={config.instance}"]}
+    try:
+        found = engine.call("GET", "/containers/json", all=True, filters=chosen)
+        return [one for item in found if (one := _slot(engine, item["Id"])) is not None]
+    except EngineRefused as error:
+        raise HostRefused("docker_error", error.message) from error
+
+
+def _slot(engine: Engine, identifier: str) -> dict[str, Any] | None:
+    try:
+        info = engine.call("GET", f"/containers/{identifier}/json")
+    except EngineRefused as error:
+        if error.status == 404:  # gone between list and look
+            return None
+        raise
+    labels, state = info["Config"]["Labels"], info["State"]
+    return {
+        "slot": labels.get(LABEL_SLOT, ""),
+        "state": "running" if state["Running"] else "exited",
+        "container_id": info["Id"],
+        "started_at_ms": parse_instant_ms(state["StartedAt"]),
+        "finished_at_ms": None if state["Running"] else parse_instant_ms(state["FinishedAt"]),
+        "config_digest": labels.get(LABEL_CONFIG, ""),
+    }
+
+
+def _folders(config: HostConfig) -> set[str]:
+    folder = config.run_dir / "slots"
+    return (
+        {path.name for path in folder.glob("s-*") if SLOT.fullmatch(path.name)} if folder.is_dir() else set()
+    )
+
+
+def _missing(slot: str) -> dict[str, Any]:
+    return {
+        "slot": slot,
+        "state": "missing",
+        "container_id": None,
+        "started_at_ms": None,
+        "finished_at_ms": None,
+        "config_digest": "",
+    }

@@ -1,0 +1,127 @@
+"""Requests to the host program, checked field by field: this is where another user's words reach root."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from controller.host.config import INSTANCE
+from controller.host.names import SLOT
+from controller.host.words import HostRefused
+
+Check = Callable[[Any], bool]
+
+
+@dataclass(frozen=True)
+class StartRequest:
+    """One desktop to start. `lease_until_ms` is host wall clock; `gpus` are UUIDs."""
+
+    instance: str
+    slot: str
+    subnet_index: int
+    session: str
+    generation: int
+    fencing_token: int
+    lease_until_ms: int
+    image: str
+    config_digest: str
+    home: str
+    gpus: tuple[str, ...]
+    simulated: bool
+    cpus: float
+    memory_mib: int
+    pids: int
+    geometry: str
+    fresh_start: bool
+    start_timeout_s: int
+
+
+@dataclass(frozen=True)
+class StopRequest:
+    """One slot to clear, whatever is left of it."""
+
+    instance: str
+    slot: str
+    fencing_token: int
+    timeout_s: int
+
+
+@dataclass(frozen=True)
+class ProbeRequest:
+    """All slots of one instance."""
+
+    instance: str
+
+
+def _matches(pattern: str) -> Check:
+    compiled = re.compile(pattern)
+    return lambda value: isinstance(value, str) and compiled.fullmatch(value) is not None
+
+
+def _whole(low: int, high: int) -> Check:
+    return lambda value: type(value) is int and low <= value <= high
+
+
+def _flag(value: Any) -> bool:
+    return type(value) is bool
+
+
+_GPU = _matches(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
+_COMMON: dict[str, Check] = {
+    "instance": _matches(INSTANCE.pattern),
+    "slot": _matches(SLOT.pattern),
+    "fencing_token": _whole(0, 2**62),
+}
+_START: dict[str, Check] = _COMMON | {
+    "subnet_index": _whole(0, 4094),
+    "session": _matches(r"[A-Za-z0-9-]{1,36}"),
+    "generation": _whole(1, 2**31),
+    "lease_until_ms": _whole(1, 2**53),
+    "image": _matches(r"sha256:[0-9a-f]{64}"),
+    "config_digest": _matches(r"[A-Za-z0-9:]{8,80}"),
+    "home": _matches(r"0x[0-9a-f]{40}"),
+    "gpus": lambda v: isinstance(v, list) and len(v) <= 64 and all(map(_GPU, v)) and len(set(v)) == len(v),
+    "simulated": _flag,
+    "cpus": lambda v: type(v) in (int, float) and 0.01 <= v <= 4096,
+    "memory_mib": _whole(64, 2**24),
+    "pids": _whole(16, 2**20),
+    "geometry": _matches(r"[1-9][0-9]{2,3}x[1-9][0-9]{2,3}"),
+    "fresh_start": _flag,
+    "start_timeout_s": _whole(1, 600),
+}
+_STOP: dict[str, Check] = _COMMON | {"timeout_s": _whole(0, 120)}
+_PROBE: dict[str, Check] = {"instance": _COMMON["instance"]}
+
+
+def parse_start(data: Any) -> StartRequest:
+    """Check a start request.
+
+    Raises:
+        HostRefused: bad_input, naming every field that is wrong.
+    """
+    fields = _fields(data, _START)
+    if not fields["simulated"] and not fields["gpus"]:
+        raise HostRefused("bad_input", "gpus: a paid session never starts without its devices")
+    return StartRequest(**{**fields, "gpus": tuple(fields["gpus"]), "cpus": float(fields["cpus"])})
+
+
+def parse_stop(data: Any) -> StopRequest:
+    """Check a stop request. Raises HostRefused bad_input."""
+    return StopRequest(**_fields(data, _STOP))
+
+
+def parse_probe(data: Any) -> ProbeRequest:
+    """Check a probe request. Raises HostRefused bad_input."""
+    return ProbeRequest(**_fields(data, _PROBE))
+
+
+def _fields(data: Any, checks: Mapping[str, Check]) -> dict[str, Any]:
+    if not isinstance(data, dict):
+        raise HostRefused("bad_input", "one JSON object is expected")
+    wrong = sorted(name for name, check in checks.items() if name not in data or not check(data[name]))
+    wrong += sorted(map(str, data.keys() - checks.keys()))
+    if wrong:
+        raise HostRefused("bad_input", "missing, malformed or unknown: " + ", ".join(wrong)[:500])
+    return data

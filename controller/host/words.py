@@ -1,0 +1,31 @@
+"""The words a session run fails with, and whether trying again helps. Source: design, section 6."""
+
+from __future__ import annotations
+
+RETRY = {
+    "bad_input": "stop",
+    "config_conflict": "stop",
+    "docker_error": "elsewhere",
+    "gpu_busy": "elsewhere",
+    "host_unreachable": "elsewhere",
+    "image_missing": "elsewhere",
+    "not_painted": "elsewhere",
+    "stale_token": "stop",
+    "timeout": "here",
+    "volume_busy": "here",
+}
+
+
+class HostRefused(Exception):
+    """The session could not be started or stopped on this host."""
+
+    def __init__(self, code: str, message: str) -> None:
+        """Args: one of `RETRY`'s words; a sentence for the operator."""
+        self.code = code
+        self.message = message
+        self.retry = RETRY[code]
+        super().__init__(f"{code}: {message}")
+
+    def answer(self) -> dict[str, object]:
+        """The refusal as the JSON object the playbook gets."""
+        return {"ok": False, "code": self.code, "message": self.message, "retry": self.retry}
