@@ -62,7 +62,7 @@ class Database(_Section):
 
 
 class Chain(_Section):
-    """The chain of the ETH and AXGT rails. `wallet_rpc_url` is public: offered to wallets that lack the chain."""
+    """The chain of the ETH and AXGT rails; `wallet_rpc_url` is shown to wallets that lack the chain."""
 
     chain_id: int = Field(gt=0)
     name: str

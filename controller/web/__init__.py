@@ -1,1 +1,5 @@
-"""The Flask site: thin blueprints over the services."""
+"""Pages and JSON API: each view parses, calls one service and renders. No rule lives here."""
+
+from controller.web.site import register
+
+__all__ = ["register"]

@@ -1,0 +1,60 @@
+"""Profiles and sessions: claim, watch, leave running, return, end."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response
+
+from controller.services import sessions
+from controller.web.answers import answer
+from controller.web.context import deps, flag_field, text_field, wallet, wallet_or_none
+from controller.web.guarding import limited
+
+blueprint = Blueprint("api_sessions", __name__, url_prefix="/api/v1")
+
+
+@blueprint.get("/profiles")
+def profiles() -> Response:
+    return answer({"profiles": sessions.profiles(deps(), wallet_or_none())})
+
+
+@blueprint.post("/sessions")
+@limited("claim", 30)
+def claim() -> Response:
+    view = sessions.claim(deps(), wallet(), text_field("profile"), fresh_start=flag_field("fresh_start"))
+    return answer(view, 201)
+
+
+@blueprint.get("/sessions/current")
+def current() -> Response:
+    return answer({"session": sessions.current(deps(), wallet()), "saved": sessions.saved(deps(), wallet())})
+
+
+@blueprint.post("/sessions/<session_id>/heartbeat")
+def heartbeat(session_id: str) -> Response:
+    return answer(sessions.heartbeat(deps(), wallet(), session_id))
+
+
+@blueprint.post("/sessions/<session_id>/detach")
+def detach(session_id: str) -> Response:
+    return answer(sessions.detach(deps(), wallet(), session_id))
+
+
+@blueprint.post("/sessions/<session_id>/attach")
+def attach(session_id: str) -> Response:
+    return answer(sessions.attach(deps(), wallet(), session_id))
+
+
+@blueprint.post("/sessions/<session_id>/close")
+def close(session_id: str) -> Response:
+    return answer(sessions.close(deps(), wallet(), session_id))
+
+
+@blueprint.post("/sessions/<session_id>/end")
+def end(session_id: str) -> Response:
+    return answer(sessions.end(deps(), wallet(), session_id))
+
+
+@blueprint.post("/sessions/<session_id>/stream")
+@limited("stream", 120)
+def stream(session_id: str) -> Response:
+    return answer(sessions.stream(deps(), wallet(), session_id))

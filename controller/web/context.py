@@ -1,0 +1,100 @@
+"""What a view needs of its request: the ports, the visitor, the JSON body, the caller's address as a key."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from typing import Any, cast
+
+from flask import current_app, g, request
+
+from controller.errors import BadInput, SignInNeeded
+from controller.services import wallets
+from controller.services.deps import Deps
+from controller.services.wallets import Visitor
+
+EXTENSION = "axonos"
+
+
+def deps() -> Deps:
+    """The ports this application was made with."""
+    return cast(Deps, current_app.extensions[EXTENSION]["deps"])
+
+
+def cookie(name: str) -> str:
+    """A cookie's full name: `__Host-` binds it to this host and to TLS wherever the site has TLS."""
+    prefix = "__Host-" if deps().settings.web.origin.startswith("https:") else ""
+    return f"{prefix}axonos_{name}"
+
+
+def session_token() -> str | None:
+    return request.cookies.get(cookie("session"))
+
+
+def browser_hash() -> str:
+    """What a sign-in is bound to: the hash of the pre-login cookie, empty without one."""
+    value = request.cookies.get(cookie("browser"), "")
+    return wallets.hash_secret(value) if value else ""
+
+
+def visitor_or_none() -> Visitor | None:
+    """Who asks, looked up once per request."""
+    if "visitor" not in g:
+        g.visitor = wallets.who(deps(), session_token())
+    return cast("Visitor | None", g.visitor)
+
+
+def visitor() -> Visitor:
+    """Who asks.
+
+    Raises:
+        SignInNeeded: nobody is signed in.
+    """
+    found = visitor_or_none()
+    if found is None:
+        raise SignInNeeded
+    return found
+
+
+def wallet() -> str:
+    """The signed-in wallet; raises SignInNeeded."""
+    return visitor().wallet
+
+
+def wallet_or_none() -> str | None:
+    found = visitor_or_none()
+    return found.wallet if found else None
+
+
+def body() -> dict[str, Any]:
+    """The request's JSON object; nothing else is taken.
+
+    Raises:
+        BadInput: another content type, broken JSON, or no object.
+    """
+    value = request.get_json(silent=True) if request.is_json else None
+    if not isinstance(value, dict):
+        raise BadInput("Send a JSON object with content type application/json.")
+    return value
+
+
+def text_field(name: str, *, limit: int = 256) -> str:
+    """A required text of the JSON body; raises BadInput."""
+    value = body().get(name)
+    if not isinstance(value, str) or not 0 < len(value) <= limit:
+        raise BadInput(f"`{name}` must be a text of 1 to {limit} characters.", field=name)
+    return value
+
+
+def flag_field(name: str) -> bool:
+    """An optional yes or no of the JSON body, no by default; raises BadInput."""
+    value = body().get(name, False)
+    if not isinstance(value, bool):
+        raise BadInput(f"`{name}` must be true or false.", field=name)
+    return value
+
+
+def caller() -> str:
+    """The caller's address as a keyed hash: enough to count requests, no address in the database."""
+    key: bytes = current_app.extensions[EXTENSION]["web_key"]
+    return hmac.new(key, (request.remote_addr or "?").encode(), hashlib.sha256).hexdigest()[:32]

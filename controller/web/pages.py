@@ -1,0 +1,54 @@
+"""The pages. What moves on them is drawn by the scripts from the same services' JSON."""
+
+from __future__ import annotations
+
+from flask import Blueprint, g, redirect, render_template
+from werkzeug.wrappers import Response
+
+from controller.domain.profiles import GPU_MS_PER_MINUTE
+from controller.services import ledger, sessions, site
+from controller.web.context import deps, visitor_or_none, wallet, wallet_or_none
+
+STATEMENT_LINES = 200
+blueprint = Blueprint("pages", __name__)
+
+
+@blueprint.app_context_processor
+def everywhere() -> dict[str, object]:
+    """For the frame of every page; a function, since an error page must not ask the database."""
+    return {"mode": deps().settings.mode, "signed_in_wallet": wallet_or_none}
+
+
+@blueprint.app_template_filter("minutes")
+def minutes(gpu_ms: int) -> str:
+    """GPU-milliseconds as signed minutes with two decimals, cut, never rounded up."""
+    sign, hundredths = ("-" if gpu_ms < 0 else ""), abs(gpu_ms) * 100 // GPU_MS_PER_MINUTE
+    return f"{sign}{hundredths // 100:,}.{hundredths % 100:02d}"
+
+
+@blueprint.get("/")
+def landing() -> str:
+    return render_template(
+        "landing.html", config=site.site_config(deps()), profiles=sessions.profiles(deps(), None)
+    )
+
+
+@blueprint.get("/launch")
+def launch() -> str:
+    return render_template("launch.html", config=site.site_config(deps()))
+
+
+@blueprint.get("/desktop/<session_id>")
+def desktop(session_id: str) -> Response | str:
+    if visitor_or_none() is None:
+        return redirect("/launch")
+    g.stream_origins = site.stream_origins(deps())
+    return render_template("desktop.html", session_id=session_id, config=site.site_config(deps()))
+
+
+@blueprint.get("/statement")
+def statement() -> Response | str:
+    if visitor_or_none() is None:
+        return redirect("/launch")
+    lines = ledger.statement(deps(), wallet(), STATEMENT_LINES)
+    return render_template("statement.html", lines=lines)

@@ -1,0 +1,44 @@
+// The site's JSON API: one error type, and the CSRF token on every state change.
+
+export class ApiError extends Error {
+  constructor(status, error) {
+    super(error.message || "The site does not answer. Try again in a moment.");
+    this.status = status;
+    this.code = error.code || "unreachable";
+    this.retry = Boolean(error.retry);
+    this.detail = error;
+  }
+}
+
+let token = "";
+export const csrfToken = () => token;
+export const setCsrfToken = (value) => { token = value || ""; };
+
+async function call(method, path, body) {
+  const headers = { Accept: "application/json" };
+  if (method !== "GET") Object.assign(headers, { "Content-Type": "application/json", "X-CSRF-Token": token });
+  let response;
+  try {
+    response = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body), credentials: "same-origin" });
+  } catch {
+    throw new ApiError(0, { retry: true });
+  }
+  const answer = await response.json().catch(() => ({}));
+  if (!response.ok) throw new ApiError(response.status, answer.error || {});
+  return answer;
+}
+
+export const get = (path) => call("GET", `/api/v1/${path}`);
+export const post = (path, body = {}) => call("POST", `/api/v1/${path}`, body);
+
+/** Who is signed in, or null; remembers the CSRF token. */
+export async function whoAmI() {
+  try {
+    const me = await get("me");
+    setCsrfToken(me.csrf_token);
+    return me;
+  } catch (error) {
+    if (error.status === 401) return null;
+    throw error;
+  }
+}

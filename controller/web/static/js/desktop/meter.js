@@ -1,0 +1,67 @@
+// The footer: time run, time left, burn rate. It ticks here between heartbeats; the server's answers correct it.
+import { get, post } from "../api.js";
+import { $, clock, duration } from "../dom.js";
+
+const OVER = new Set(["ending", "ended", "failed"]);
+
+export function startMeter(root, session, on) {
+  const path = `sessions/${session.id}/heartbeat`;
+  let meter = null;
+  let offsetMs = 0;
+  let ready = session.ready_at_ms;
+  let graceUntil = session.grace_until_ms;
+  let stopped = false;
+  const serverNow = () => Date.now() + offsetMs;
+
+  async function beat() {
+    if (stopped) return;
+    try {
+      const before = meter?.state;
+      meter = await post(path);
+      offsetMs = meter.server_now_ms - Date.now();
+      if (OVER.has(meter.state)) { on.gone(); return; }
+      if (!ready || (before && before !== meter.state)) await refresh();
+    } catch (error) {
+      if (["not_found", "wrong_state", "sign_in_needed"].includes(error.code)) { on.gone(); return; }
+    }
+    show();
+  }
+
+  async function refresh() {
+    const { session: live } = await get("sessions/current");
+    ready = live?.ready_at_ms ?? ready;
+    graceUntil = live?.grace_until_ms ?? null;
+  }
+
+  function leftMs() {
+    return Math.max(0, meter.balance_gpu_ms / meter.burn_rate - (serverNow() - meter.server_now_ms));
+  }
+
+  function show() {
+    if (stopped) return;
+    $("#timer").textContent = ready ? clock(serverNow() - ready) : "--:--:--";
+    if (!meter) return;
+    const paused = meter.state === "grace";
+    $("#lamp").classList.toggle("on", !paused);
+    $("#burn").textContent = paused ? "billing paused" : `${meter.burn_rate}× burn`;
+    $("#left").textContent = paused ? `${duration((graceUntil ?? serverNow()) - serverNow())} of grace left` : `${duration(leftMs())} left`;
+    warn(paused);
+  }
+
+  function warn(paused) {
+    const low = $("#low");
+    low.hidden = !(paused || meter.low_balance);
+    if (low.hidden) return;
+    const left = paused ? "Your balance ran out. Billing is paused; the desktop stops when the grace time is over. " : `About ${duration(leftMs())} left at this burn rate. `;
+    low.classList.toggle("critical", paused || leftMs() < 180000);
+    if (low.dataset.text === left) return;
+    low.dataset.text = left;
+    low.replaceChildren(left, Object.assign(document.createElement("a"), { href: "/launch", target: "_blank", rel: "noopener", textContent: "Top up in a new tab" }));
+  }
+
+  const beats = setInterval(beat, Number(root.dataset.heartbeatS) * 1000);
+  const ticks = setInterval(show, 500);
+  document.addEventListener("visibilitychange", () => { if (!document.hidden) beat(); });
+  beat();
+  return { beat, stop() { stopped = true; clearInterval(beats); clearInterval(ticks); } };
+}

@@ -1,0 +1,54 @@
+// The stream: noVNC to the gateway with a fresh single-use ticket for every connection, and back again when it breaks.
+import RFB from "/vendor/novnc/core/rfb.js";
+import { post } from "../api.js";
+import { pause } from "../dom.js";
+
+const BACK_OFF_MS = [200, 500, 1000, 2000, 4000, 8000];
+const GONE = new Set(["wrong_state", "not_found", "sign_in_needed"]);
+
+/** Open the stream into `screen`; `on.link` hears "connecting", "on", "off", `on.gone` that there is nothing to show. */
+export function openStream(ticketPath, screen, on) {
+  const stream = { rfb: null, fit: true, clipboard: "", onClipboard: () => {}, stop };
+  let stopped = false;
+  let failures = 0;
+
+  function stop() {
+    stopped = true;
+    stream.rfb?.disconnect();
+  }
+
+  async function connect() {
+    if (stopped) return;
+    try {
+      const { gateway_url: url, ticket } = await post(ticketPath);
+      if (!stopped) show(url, ticket);
+    } catch (error) {
+      if (GONE.has(error.code)) on.gone();
+      else again();
+    }
+  }
+
+  function show(url, ticket) {
+    const rfb = new RFB(screen, url, { wsProtocols: ["binary", `ticket.${ticket}`] });
+    rfb.scaleViewport = true;
+    rfb.resizeSession = stream.fit;
+    rfb.background = "#05070a";
+    rfb.addEventListener("connect", () => { failures = 0; on.link("on"); rfb.focus(); });
+    rfb.addEventListener("clipboard", (event) => { stream.clipboard = event.detail.text; stream.onClipboard(event.detail.text); });
+    rfb.addEventListener("disconnect", () => { if (stream.rfb === rfb) again(); });
+    stream.rfb = rfb;
+  }
+
+  async function again() {
+    if (stopped) return;
+    on.link("off");
+    await pause(BACK_OFF_MS[Math.min(failures, BACK_OFF_MS.length - 1)]);
+    failures += 1;
+    connect();
+  }
+
+  on.link("connecting");
+  connect();
+  addEventListener("online", () => { failures = 0; });
+  return stream;
+}

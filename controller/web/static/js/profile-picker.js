@@ -1,0 +1,38 @@
+// The profile picker: four cards, what each costs and how long the balance lasts, and the launch button.
+import { h, duration } from "./dom.js";
+import { state, draw } from "./launch.js";
+import { launchClick } from "./session-panel.js";
+
+export function picker(asSecondChoice) {
+  const list = state.profiles;
+  const wanted = list.find((profile) => profile.name === state.profile);
+  const chosen = wanted && (wanted.possible || !state.me) ? wanted : list.find((profile) => profile.possible) || wanted || list[0];
+  if (!chosen) return null;
+  return h("form", { class: "launch-bar", onsubmit: (event) => { event.preventDefault(); launchClick(chosen.name); } },
+    asSecondChoice ? h("h2", {}, "Or choose another profile") : null,
+    h("fieldset", { class: "profiles" }, h("legend", {}, "GPU profile"), list.map((profile) => card(profile, profile === chosen))),
+    h("p", { class: "actions" }, h("button", { class: "button big", id: "launch", disabled: Boolean(state.busy) || !state.me || !chosen.possible }, state.busy === "launch" ? "Claiming…" : "Launch GPU-Native Desktop")),
+    h("p", { class: "cost" }, cost(chosen)));
+}
+
+function card(profile, checked) {
+  const pick = () => { state.profile = profile.name; draw(); };
+  const lasts = profile.lasts_minutes === null ? "" : profile.lasts_minutes > 0 ? `, lasts ${duration(profile.lasts_minutes * 60000)}` : "";
+  return h("label", { class: "profile", "data-profile": profile.name },
+    h("input", { type: "radio", name: "profile", id: `profile-${profile.name}`, value: profile.name, checked, disabled: !impossible(profile) ? undefined : true, onchange: pick }),
+    h("span", { class: "profile-head" }, h("strong", {}, profile.title), h("span", { class: "num" }, `${profile.usd_per_hour_text} / h`)),
+    h("span", { class: "pips", "aria-hidden": "true" }, Array.from({ length: 8 }, (_, index) => h("i", { class: index < profile.gpus ? "on" : "" }))),
+    h("p", {}, `${profile.gpus} GPU${profile.gpus > 1 ? "s" : ""}, burns ${profile.burn_rate}×${lasts}`),
+    h("p", {}, profile.good_for),
+    state.me && !profile.possible && profile.why_not ? h("p", { class: "why-not" }, profile.why_not) : null);
+}
+
+// Too little credit can change at any moment, so those cards stay selectable; what no host can hold does not.
+const impossible = (profile) => !profile.possible && !/balance|credit|top up/i.test(profile.why_not || "") && Boolean(profile.why_not);
+
+function cost(profile) {
+  const price = [h("strong", {}, `${profile.usd_per_hour_text} per hour`), ` · ${profile.burn_rate} min of credit per minute`];
+  if (!state.me) return [...price, " · connect your wallet to launch"];
+  if (!profile.possible) return [...price, ` · ${profile.why_not}`];
+  return [...price, " · your balance lasts ", h("strong", {}, duration((profile.lasts_minutes ?? 0) * 60000)), ". The clock starts when the desktop is ready."];
+}

@@ -1,0 +1,130 @@
+// The left side of the launch page: what is live, what is saved, or the profile picker.
+import { h, draw, ask, duration, minutes, toast, pause } from "./dom.js";
+import { get, post } from "./api.js";
+import { picker } from "./profile-picker.js";
+import { state, doing, goTo, now, draw as redraw } from "./launch.js";
+
+const STAGES = { "": "Preparing", queued: "Waiting for a worker", running: "Starting the container", network: "Making your network", home: "Opening your files", create: "Preparing the container", start: "Starting the container", x: "Starting the display", painted: "Painting the desktop" };
+const profileTitle = (name) => state.profiles.find((profile) => profile.name === name)?.title || name;
+
+export function drawSession(target) {
+  const { session, saved } = state;
+  const tick = session?.detached || session?.state === "grace" || session?.state === "running" ? Math.floor(now() / 1000) : session ? Math.floor(now() / 10000) : 0;
+  const model = [session, saved, state.profiles, state.profile, state.me?.wallet, state.busy, tick, state.me?.balance.gpu_ms];
+  draw(target, model, () => (session ? live(session) : [saved && state.me ? savedPanel(saved) : intro(), picker(Boolean(saved && state.me))]));
+}
+
+function intro() {
+  return h("header", { class: "intro" }, h("h1", {}, "Launch a desktop"),
+    h("p", { class: "lead" }, "Pick the smallest profile that fits your work. You pay wall-clock minutes times GPUs, from the moment the desktop is ready."));
+}
+
+function live(session) {
+  const panels = { queued, starting, ending, grace };
+  return (panels[session.state] || running)(session);
+}
+
+const panel = (kind, ...children) => h("article", { class: `card live ${kind}`, "data-panel": kind }, children);
+const button = (id, text, onclick, quiet = false) => h("button", { type: "button", id, class: quiet ? "button quiet" : "button", disabled: Boolean(state.busy), onclick }, text);
+const facts = (...pairs) => h("dl", { class: "facts" }, pairs.filter(Boolean).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
+const act = (name, path, body) => doing(name, () => post(path, body));
+const endSession = (session) => act("end", `sessions/${session.id}/end`);
+
+function queued(session) {
+  return panel("queued",
+    h("div", { class: "stage" }, h("div", { class: "place num" }, session.queue_position ?? "…"),
+      h("div", {}, h("h1", {}, session.queue_position === 1 ? "You are next" : "You are in the queue"), h("p", { class: "sub" }, reason(session)))),
+    facts(["Profile", `${profileTitle(session.profile)}, ${session.gpus} GPU${session.gpus > 1 ? "s" : ""}`], ["Waiting for", duration(now() - session.claimed_at_ms)], ["Billed so far", "nothing"]),
+    h("p", { class: "sub" }, "It starts by itself when GPUs free up, even if you close this page. A later, smaller request may start before yours; it never delays it."),
+    h("p", { class: "actions" }, button("leave", "Leave the queue", () => endSession(session), true), notifyButton()));
+}
+
+const reason = (session) => {
+  const text = session.queue_reason || "insufficient free GPUs for requested profile";
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}${text.endsWith(".") ? "" : "."}`;
+};
+
+function notifyButton() {
+  if (!window.Notification || Notification.permission !== "default") return null;
+  return button("notify", "Tell me when it starts", async () => { await Notification.requestPermission(); state.me = { ...state.me }; redraw(); }, true);
+}
+
+function starting(session) {
+  const stage = (session.stage || "").replace(/_ms$/, "");
+  return panel("starting",
+    h("div", { class: "stage" }, h("div", { class: "pulse" }), h("div", {}, h("h1", {}, "Starting your desktop"), h("p", { class: "sub" }, `${STAGES[stage] || stage}. It opens here by itself.`))),
+    h("div", { class: "stage-track" }, h("i")),
+    facts(["Profile", profileTitle(session.profile)], ["Since", duration(now() - session.claimed_at_ms)], ["Billed so far", "nothing"]));
+}
+
+function ending() {
+  return panel("ending", h("div", { class: "stage" }, h("div", { class: "pulse" }), h("div", {}, h("h1", {}, "Ending your session"), h("p", { class: "sub" }, "The clock has stopped. Your files are being put away."))));
+}
+
+/** What is left at this burn rate, counting what runs on since the last settlement. */
+function leftMs(session) {
+  const ran = Math.max(0, (now() - (session.ready_at_ms ?? now())) * session.gpus);
+  const unbilled = Math.min(Math.max(0, ran - session.billed_gpu_ms), 120000 * session.gpus);
+  return (state.me.balance.gpu_ms - unbilled) / session.burn_rate;
+}
+
+function running(session) {
+  const heading = session.detached ? "Your desktop is saved, and still running" : "Your desktop is open";
+  const text = session.detached
+    ? "You left it on its own. It keeps computing, and minutes keep counting until you end it."
+    : "It is open in a tab, or was a moment ago. Return to it here; close its tab or end it to stop the clock.";
+  return panel("saved detached", h("h1", {}, heading), h("p", { class: "sub" }, text),
+    facts(["Profile", profileTitle(session.profile)], ["Running for", duration(now() - (session.ready_at_ms ?? now()))], ["Burn rate", `${session.burn_rate}×`], ["Balance lasts", duration(leftMs(session))]),
+    h("p", { class: "actions" }, button("return", "Return to desktop", () => goTo(session.id)), endButton(session), freshButton(session)));
+}
+
+function grace(session) {
+  return panel("saved grace", h("h1", {}, "Your balance ran out"),
+    h("p", { class: "sub" }, "The desktop stays up and billing is paused. Top up to go on; if the time runs out the desktop stops and your files are kept."),
+    facts(["Time left", duration((session.grace_until_ms ?? now()) - now())], ["Profile", profileTitle(session.profile)], ["Used", `${minutes(session.billed_gpu_ms)} min`]),
+    h("p", { class: "actions" },
+      button("top-up-return", "Top up and return", () => { state.paying = true; redraw(); document.getElementById("wallet").scrollIntoView({ block: "start" }); }),
+      button("return", "Return without topping up", () => goTo(session.id), true), endButton(session), freshButton(session)));
+}
+
+function endButton(session) {
+  return button("end", "End session", async () => {
+    if (await ask("End this session?", "The desktop stops now, open programs with it. GPUs are freed, billing stops, your files are kept.", "End session")) endSession(session);
+  }, true);
+}
+
+function freshButton(session) {
+  return button("fresh", "Start fresh", async () => {
+    const text = `This ends the running session first. Then a new ${profileTitle(session.profile)} desktop starts with clean settings: every file stays, old desktop settings are moved aside.`;
+    if (await ask("End it and start fresh?", text, "End and start fresh")) doing("fresh", () => endThenFresh(session));
+  }, true);
+}
+
+async function endThenFresh(session) {
+  await post(`sessions/${session.id}/end`);
+  for (let tries = 0; tries < 80 && (await get("sessions/current")).session; tries += 1) await pause(500);
+  await claim(session.profile, true);
+}
+
+export async function claim(profile, freshStart) {
+  const session = await post("sessions", { profile, fresh_start: freshStart });
+  localStorage.setItem("axonos.profile", profile);
+  state.opening = session.id;
+  state.session = session;
+}
+
+export function launchClick(profile, freshStart = false) {
+  if (!state.me) { toast("Connect your wallet first."); return; }
+  doing("launch", () => claim(profile, freshStart));
+}
+
+function savedPanel(saved) {
+  const size = state.profiles.find((profile) => profile.name === saved.profile);
+  const can = size?.possible;
+  const relaunch = (fresh) => () => launchClick(saved.profile, fresh);
+  const wide = (id, text, fresh, quiet) => h("button", { type: "button", id, class: quiet ? "button quiet" : "button", disabled: Boolean(state.busy) || !can, onclick: relaunch(fresh) }, text);
+  return panel("saved", h("h1", {}, "Your desktop is saved"),
+    h("p", { class: "sub" }, `Last session: ${profileTitle(saved.profile)}, ${duration(now() - saved.ended_at_ms)} ago${saved.reason ? `, ${saved.reason}` : ""}. Your files are where you left them.`),
+    h("p", { class: "actions" }, wide("relaunch", `Relaunch ${profileTitle(saved.profile)}`, false, false), wide("start-fresh", "Start fresh", true, true)),
+    h("p", { class: "sub" }, can ? `Relaunch costs ${size.usd_per_hour_text} per hour; your balance lasts ${duration((size.lasts_minutes ?? 0) * 60000)}. Start fresh keeps every file and moves old desktop settings aside.` : size?.why_not || "Top up to relaunch."));
+}
