@@ -1,0 +1,70 @@
+"""Which GPUs of which host a claim gets, and how a GPU returns to the free ones.
+
+One session stays on one host. Best fit: the host with the fewest free GPUs that suffice, so that large
+holes stay for large claims; within a host the lowest indices. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+GpuState = Literal["free", "leased", "dirty", "checked", "quarantined"]
+_NEXT: dict[str, frozenset[str]] = {
+    "free": frozenset({"leased", "quarantined"}),
+    "leased": frozenset({"dirty"}),
+    "dirty": frozenset({"checked", "quarantined"}),
+    "checked": frozenset({"free"}),
+    "quarantined": frozenset({"checked"}),
+}
+
+
+@dataclass(frozen=True)
+class FreeHost:
+    """A host that takes sessions, and its free GPUs by index."""
+
+    name: str
+    free: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Place:
+    """GPUs chosen on one host."""
+
+    host: str
+    gpus: tuple[str, ...]
+
+
+def place(gpus: int, hosts: Sequence[FreeHost]) -> Place | None:
+    """The best-fitting place for `gpus` GPUs, or None when no host has that many free."""
+    fitting = [host for host in hosts if len(host.free) >= gpus]
+    if not fitting:
+        return None
+    best = min(fitting, key=lambda host: (len(host.free), host.name))
+    return Place(best.name, best.free[:gpus])
+
+
+def gpu_step(state: str, to: GpuState) -> GpuState:
+    """One step of a GPU: free -> leased -> dirty -> checked -> free, or into quarantine.
+
+    Raises:
+        ValueError: the step does not exist; a leased GPU never becomes free at once.
+    """
+    if to not in _NEXT.get(state, frozenset()):
+        raise ValueError(f"a GPU does not go from {state} to {to}")
+    return to
+
+
+def after_stop(*, simulated: bool, healthy: bool | None) -> tuple[GpuState, str | None]:
+    """The state of a dirty GPU once its container is confirmed gone, and why if it is not `checked`.
+
+    Args:
+        simulated: no device was passed; the container's confirmed absence is the whole check.
+        healthy: what the host's check of a real GPU said; None when it said nothing.
+    """
+    if simulated or healthy:
+        return "checked", None
+    if healthy is None:
+        return "dirty", "waiting for a check of this GPU"
+    return "quarantined", "the check after the last session failed"

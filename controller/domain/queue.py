@@ -1,0 +1,63 @@
+"""The queue: FIFO, but a claim that cannot start does not block those behind it that can.
+
+Source: specification, "If GPUs are busy: the queue"; design 5.2 (policy `first-fit`). Pure: the same
+function runs in production and in simulations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from controller.domain.placement import FreeHost, Place, place
+
+NO_FREE_GPUS = "insufficient free GPUs for requested profile"
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A queued claim, as the planner sees it."""
+
+    id: str
+    gpus: int
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a claim still waits; `position` counts from 1 in order of arrival."""
+
+    id: str
+    position: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What happens now: claims that start, with their GPUs, and those that wait, with the reason."""
+
+    starts: tuple[tuple[str, Place], ...]
+    reasons: tuple[Reason, ...]
+
+
+def first_fit(claims: Sequence[Waiting], hosts: Sequence[FreeHost]) -> Plan:
+    """Start every claim that fits, in order of arrival.
+
+    Args:
+        claims: queued claims, earliest first.
+        hosts: hosts that take sessions, with their free GPUs.
+
+    Returns:
+        Starts that never share a GPU, and position and reason of everyone else.
+    """
+    free = {host.name: host for host in hosts}
+    starts: list[tuple[str, Place]] = []
+    reasons: list[Reason] = []
+    for claim in claims:
+        found = place(claim.gpus, list(free.values()))
+        if found is None:
+            reasons.append(Reason(claim.id, len(reasons) + 1, NO_FREE_GPUS))
+            continue
+        starts.append((claim.id, found))
+        left = tuple(g for g in free[found.host].free if g not in found.gpus)
+        free[found.host] = FreeHost(found.host, left)
+    return Plan(tuple(starts), tuple(reasons))

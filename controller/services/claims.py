@@ -1,0 +1,120 @@
+"""Claiming a session, and the profile picker that leads to it."""
+
+from __future__ import annotations
+
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import Session, col, select
+
+from controller.domain import lifecycle
+from controller.domain.metering import minutes_left
+from controller.domain.profiles import GPU_MS_PER_MINUTE, PROFILES, Profile
+from controller.errors import NotEnoughCredit, ProfileTooLarge, SessionAlreadyLive, UnknownProfile
+from controller.models import GpuSession
+from controller.services import ledger, life, locks, placing
+from controller.services.deps import Deps
+from controller.services.session_reads import view
+from controller.services.session_views import ProfileView, SessionView
+from controller.settings import Settings
+
+_LIVE_WALLET = "uq_gpu_session_live_wallet"
+
+
+def profiles(deps: Deps, wallet: str | None) -> list[ProfileView]:
+    """The profile picker, smallest first.
+
+    Args:
+        deps: ports.
+        wallet: whose balance counts; None for a visitor who has not signed in.
+    """
+    with deps.database.begin() as db:
+        largest = placing.largest_host(db)
+        available = None if wallet is None else ledger.balance(db, wallet).available_gpu_ms
+    return [_profile_view(p, deps.settings, largest, available) for p in PROFILES.values()]
+
+
+def claim(deps: Deps, wallet: str, profile: str, *, fresh_start: bool = False) -> SessionView:
+    """Claim a session: it starts at once, or takes a place in the queue.
+
+    Args:
+        deps: ports.
+        wallet: signed in.
+        profile: name of a profile.
+        fresh_start: move old desktop settings in the home aside.
+
+    Raises:
+        UnknownProfile: no such profile.
+        ProfileTooLarge: no host could ever hold it.
+        SessionAlreadyLive: this wallet has one; `session_id` says which.
+        NotEnoughCredit: the available balance does not cover the minimum.
+    """
+    wanted = PROFILES.get(profile)
+    if wanted is None:
+        raise UnknownProfile(profile=profile[:40])
+    try:
+        with deps.database.begin() as db:
+            locks.placement(db)
+            row = _new_claim(deps, db, wallet, wanted, fresh_start=fresh_start)
+            placing.plan(deps, db)
+            return view(db, row)
+    except IntegrityError as error:
+        if _LIVE_WALLET in str(error.orig):
+            raise SessionAlreadyLive from error
+        raise
+
+
+def _new_claim(deps: Deps, db: Session, wallet: str, profile: Profile, *, fresh_start: bool) -> GpuSession:
+    _check_live(db, wallet)
+    largest = placing.largest_host(db)
+    if largest < profile.gpus:
+        raise ProfileTooLarge(_too_large(profile, largest), profile=profile.name)
+    now = deps.clock.now_ms()
+    needed = profile.gpus * GPU_MS_PER_MINUTE * deps.settings.sessions.hold_minutes
+    available = ledger.balance(db, wallet).available_gpu_ms
+    if available < needed:
+        raise NotEnoughCredit(needed_gpu_ms=needed, available_gpu_ms=available)
+    row = GpuSession(
+        id=deps.new_id(),
+        wallet=wallet,
+        profile=profile.name,
+        gpus=profile.gpus,
+        state="queued",
+        fresh_start=fresh_start,
+        claimed_at_ms=now,
+    )
+    life.write(db, row, lifecycle.claimed(now))
+    ledger.hold(db, wallet, row.id, needed, now)
+    return row
+
+
+def _check_live(db: Session, wallet: str) -> None:
+    live = select(GpuSession.id).where(
+        GpuSession.wallet == wallet, col(GpuSession.state).in_(sorted(lifecycle.LIVE))
+    )
+    if found := db.exec(live).first():
+        raise SessionAlreadyLive(session_id=found)
+
+
+def _profile_view(profile: Profile, settings: Settings, largest: int, available: int | None) -> ProfileView:
+    needed = profile.gpus * GPU_MS_PER_MINUTE * settings.sessions.hold_minutes
+    why_not = ""
+    if largest < profile.gpus:
+        why_not = _too_large(profile, largest)
+    elif available is not None and available < needed:
+        why_not = NotEnoughCredit().message
+    return ProfileView(
+        name=profile.name,
+        title=profile.title,
+        gpus=profile.gpus,
+        burn_rate=profile.gpus,
+        good_for=profile.good_for,
+        usd_per_hour_text=f"${settings.pricing.usd_per_gpu_hour * profile.gpus:.2f}",
+        lasts_minutes=None if available is None else minutes_left(available, profile.gpus),
+        possible=not why_not,
+        why_not=why_not,
+    )
+
+
+def _too_large(profile: Profile, largest: int) -> str:
+    if largest == 0:
+        return "No GPU host is registered with this platform yet."
+    return f"{profile.title} needs {profile.gpus} GPUs on one host; the largest host has {largest}."

@@ -1,0 +1,153 @@
+"""Answers a guard's report: proof of life in, leases, orphans to stop and warnings out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from sqlmodel import Session, col, select, update
+
+from controller.domain.metering import exhausts_at
+from controller.errors import BadInput
+from controller.models import DesktopWarning, GpuSession, Host, Run, Slot
+from controller.services import ledger, observations, placing, runs
+from controller.services.deps import Deps
+
+NEXT_MS = 2_000
+STOP_BY_GUARD_AFTER_MS = 30_000  # a stop run that has not come through by then is helped by the guard
+
+
+class SlotReport(BaseModel):
+    """One container, as the guard protocol has it."""
+
+    model_config = ConfigDict(extra="ignore")
+    slot: str = Field(pattern=r"^s-[0-9a-f]{12}$")
+    container_id: str | None = None
+    state: str = Field(pattern=r"^(running|exited|missing)$")
+    started_at_ms: int | None = None
+    finished_at_ms: int | None = None
+
+
+class Report(BaseModel):
+    """A guard's report. Unknown fields are ignored, so guards may be newer than the controller."""
+
+    model_config = ConfigDict(extra="ignore")
+    host: str
+    boot_id: str = ""
+    at_ms: int = Field(gt=0)
+    slots: list[SlotReport] = Field(max_length=4096)
+    delivered: list[int] = Field(default=[], max_length=4096)
+
+
+def report(deps: Deps, body: dict[str, Any]) -> dict[str, Any]:
+    """Take one report; the route has checked the guard's token.
+
+    Args:
+        deps: ports.
+        body: JSON of the guard protocol.
+
+    Returns:
+        leases to write, slots to stop, warnings to deliver, and when to report again.
+
+    Raises:
+        BadInput: malformed, or from a host that is not registered.
+    """
+    said = _parse(body)
+    slots = [slot.model_dump() for slot in said.slots]
+    with deps.database.begin() as db:
+        _heard(db, said, deps.clock.now_ms())
+        orphans = observations.note(deps, db, said.host, slots, said.at_ms)
+    observations.act(deps, said.host, slots, said.at_ms)
+    now = deps.clock.now_ms()
+    with deps.database.begin() as db:
+        return {
+            "leases": _leases(deps, db, said),
+            "stop": sorted({*orphans, *_overdue(db, said, now)}),
+            "warnings": _warnings(db, said.host),
+            "next_ms": NEXT_MS,
+        }
+
+
+def _parse(body: dict[str, Any]) -> Report:
+    try:
+        return Report.model_validate(body)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise BadInput(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+
+
+def _heard(db: Session, said: Report, now_ms: int) -> None:
+    host = db.exec(select(Host).where(Host.name == said.host).with_for_update()).first()
+    if host is None or host.state == "removed":
+        raise BadInput("This host is not registered.", host=said.host[:60])
+    host.boot_id, host.last_report_at_ms = said.boot_id, now_ms
+    if host.state == "lost":
+        host.state = "ready"
+    db.add(host)
+    if said.delivered:
+        mine = select(GpuSession.id).join(Slot, col(Slot.id) == col(GpuSession.slot_id))
+        done = update(DesktopWarning).where(
+            col(DesktopWarning.id).in_(said.delivered),
+            col(DesktopWarning.session_id).in_(mine.where(Slot.host == said.host)),
+            col(DesktopWarning.delivered_at_ms).is_(None),
+        )
+        db.exec(done.values(delivered_at_ms=now_ms))
+
+
+def _leases(deps: Deps, db: Session, said: Report) -> list[dict[str, Any]]:
+    """A lease for every container that may go on; never past the instant at which its session must end."""
+    running = {slot.slot for slot in said.slots if slot.state == "running"}
+    query = (
+        select(Slot, GpuSession)
+        .join(GpuSession, col(GpuSession.slot_id) == col(Slot.id))
+        .where(Slot.host == said.host, col(Slot.state).in_(("intended", "up")), col(Slot.id).in_(running))
+        .order_by(col(Slot.id))
+        .with_for_update(of=Slot)
+    )
+    leases = []
+    for slot, row in db.exec(query).all():
+        slot.lease_until_ms = min(said.at_ms + placing.lease_ms(deps.settings), _bound(deps, db, row))
+        db.add(slot)
+        leases.append({"slot": slot.id, "until_ms": slot.lease_until_ms, "fencing_token": slot.fencing_token})
+    return leases
+
+
+def _bound(deps: Deps, db: Session, row: GpuSession) -> int:
+    """When the session must have ended at the latest, as things stand: end of balance and grace."""
+    if row.state == "grace" and row.grace_until_ms is not None:
+        return row.grace_until_ms
+    if row.state != "running" or row.billed_to_ms is None:
+        return 2**62
+    empty = exhausts_at(row.billed_to_ms, ledger.balance(db, row.wallet).gpu_ms, row.gpus)
+    return empty + deps.settings.sessions.grace_minutes * 60_000
+
+
+def _overdue(db: Session, said: Report, now_ms: int) -> list[str]:
+    """Containers whose stop run has been waiting for long: the guard can stop them where it stands."""
+    query = (
+        select(Slot.id)
+        .join(Run, col(Run.slot_id) == col(Slot.id))
+        .where(
+            Slot.host == said.host,
+            Slot.state == "stopping",
+            Run.playbook == runs.STOP,
+            col(Run.state).in_(("queued", "running")),
+            Run.created_at_ms < now_ms - STOP_BY_GUARD_AFTER_MS,
+        )
+    )
+    running = {slot.slot for slot in said.slots if slot.state == "running"}
+    return [slot for slot in db.exec(query) if slot in running]
+
+
+def _warnings(db: Session, host: str) -> list[dict[str, Any]]:
+    query = (
+        select(DesktopWarning, GpuSession.slot_id)
+        .join(GpuSession, col(GpuSession.id) == col(DesktopWarning.session_id))
+        .join(Slot, col(Slot.id) == col(GpuSession.slot_id))
+        .where(Slot.host == host, Slot.state == "up", col(DesktopWarning.delivered_at_ms).is_(None))
+        .order_by(col(DesktopWarning.id))
+    )
+    return [
+        {"id": warning.id, "slot": slot, "text": warning.text, "urgency": warning.urgency}
+        for warning, slot in db.exec(query)
+    ]

@@ -1,0 +1,217 @@
+"""GPU hosts and their GPUs as the operator registers and sees them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlmodel import Session, col, select
+
+from controller.domain.placement import gpu_step
+from controller.errors import BadInput, NotYours, WrongState
+from controller.models import Gpu, Host
+from controller.services import locks
+from controller.services.deps import Deps
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
+_GONE = "no longer reported by its host"
+
+
+@dataclass(frozen=True)
+class GpuSpec:
+    """A GPU as its host names it."""
+
+    uuid: str
+    model: str
+
+
+@dataclass(frozen=True)
+class GpuView:
+    """One GPU; `why` says why it is dirty or quarantined."""
+
+    uuid: str
+    index: int
+    model: str
+    state: str
+    slot: str | None
+    why: str | None
+
+
+@dataclass(frozen=True)
+class HostView:
+    """A host with its GPUs, by index."""
+
+    name: str
+    address: str
+    connection: str
+    state: str
+    simulated: bool
+    gateway_url: str
+    last_report_at_ms: int | None
+    gpus: list[GpuView]
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A host after registration, and whether that changed anything."""
+
+    host: HostView
+    changed: bool
+
+
+def register(
+    deps: Deps,
+    name: str,
+    *,
+    connection: str,
+    address: str,
+    gateway_url: str,
+    gpus: Sequence[GpuSpec],
+    simulated: bool,
+) -> Registered:
+    """Register a host and its GPUs, or bring what is registered up to date. Safe to repeat.
+
+    Args:
+        deps: ports.
+        name: the host's name, as its guard reports it.
+        connection: `local` or `ssh`.
+        address: where Ansible reaches it.
+        gateway_url: `ws://` or `wss://` URL at which browsers reach its gateway.
+        gpus: in index order. A GPU left out is removed if free, else quarantined.
+        simulated: no devices are passed to sessions.
+
+    Raises:
+        BadInput: a field has the wrong form, or a GPU belongs to another host.
+    """
+    facts: dict[str, Any] = {
+        "address": address,
+        "connection": connection,
+        "gateway_url": gateway_url,
+        "simulated": simulated,
+    }
+    _check(name, connection, gateway_url, gpus)
+    with deps.database.begin() as db:
+        locks.placement(db)
+        host = db.get(Host, name)
+        changed = host is None
+        if host is None:
+            host = Host(name=name, state="ready", **facts)
+        for field, value in facts.items():
+            changed = changed or getattr(host, field) != value
+            setattr(host, field, value)
+        if host.state == "removed":
+            host.state, changed = "ready", True
+        db.add(host)
+        db.flush()
+        changed = _register_gpus(db, name, gpus) or changed
+        return Registered(_view(db, host), changed)
+
+
+def list_hosts(deps: Deps) -> list[HostView]:
+    """All registered hosts, by name."""
+    with deps.database.begin() as db:
+        rows = db.exec(select(Host).where(Host.state != "removed").order_by(col(Host.name))).all()
+        return [_view(db, row) for row in rows]
+
+
+def show(deps: Deps, name: str) -> HostView:
+    """One host.
+
+    Raises:
+        NotYours: no such host.
+    """
+    with deps.database.begin() as db:
+        host = db.get(Host, name)
+        if host is None:
+            raise NotYours(f"There is no host named {name[:63]}.")
+        return _view(db, host)
+
+
+def release_gpu(deps: Deps, uuid: str) -> GpuView:
+    """The operator vouches for a dirty or quarantined GPU: it becomes usable again.
+
+    Raises:
+        NotYours: no such GPU.
+        WrongState: it is neither dirty nor quarantined.
+    """
+    with deps.database.begin() as db:
+        gpu = db.exec(select(Gpu).where(Gpu.uuid == uuid).with_for_update()).first()
+        if gpu is None:
+            raise NotYours("There is no such GPU.")
+        try:
+            gpu.state, gpu.why = gpu_step(gpu.state, "checked"), "released by the operator"
+        except ValueError as error:
+            raise WrongState(str(error), state=gpu.state) from error
+        db.add(gpu)
+        return _gpu_view(gpu)
+
+
+def _check(name: str, connection: str, gateway_url: str, gpus: Sequence[GpuSpec]) -> None:
+    if not _NAME.fullmatch(name):
+        raise BadInput("A host's name has lower-case letters, digits, dots and dashes.", field="name")
+    if connection not in ("local", "ssh"):
+        raise BadInput("connection is local or ssh.", field="connection")
+    if not gateway_url.startswith(("ws://", "wss://")):
+        raise BadInput("The gateway's URL begins with ws:// or wss://.", field="gateway_url")
+    if len({gpu.uuid for gpu in gpus}) != len(gpus):
+        raise BadInput("A GPU is named twice.", field="gpus")
+
+
+def _register_gpus(db: Session, host: str, gpus: Sequence[GpuSpec]) -> bool:
+    """Bring the host's GPU rows up to date. Indices are parked first, so that they may be swapped."""
+    rows = {gpu.uuid: gpu for gpu in db.exec(select(Gpu).where(Gpu.host == host)).all()}
+    before = {uuid: (row.index, row.model, row.state) for uuid, row in rows.items()}
+    wanted = [gpu.uuid for gpu in gpus]
+    if [r.uuid for r in sorted(rows.values(), key=lambda r: r.index)] != wanted:
+        for offset, row in enumerate(rows.values()):
+            row.index = -1 - offset
+            db.add(row)
+        db.flush()
+    for index, spec in enumerate(gpus):
+        row = rows.get(spec.uuid) or _new_gpu(db, host, spec)
+        row.index, row.model = index, spec.model
+        if row.state == "quarantined" and row.why == _GONE:
+            row.state, row.why = "checked", None
+        db.add(row)
+    _remove(db, [row for uuid, row in rows.items() if uuid not in wanted], len(gpus))
+    db.flush()
+    after = {g.uuid: (g.index, g.model, g.state) for g in db.exec(select(Gpu).where(Gpu.host == host))}
+    return before != after
+
+
+def _new_gpu(db: Session, host: str, spec: GpuSpec) -> Gpu:
+    other = db.get(Gpu, spec.uuid)
+    if other is not None:
+        raise BadInput(f"GPU {spec.uuid} belongs to host {other.host}.", field="gpus")
+    return Gpu(uuid=spec.uuid, host=host, index=0, model=spec.model, state="free")
+
+
+def _remove(db: Session, rows: list[Gpu], first_index: int) -> None:
+    for offset, row in enumerate(rows):
+        row.index = first_index + offset
+        if row.state == "free":
+            db.delete(row)
+            continue
+        if row.state in ("dirty", "checked"):
+            row.state, row.why = "quarantined", _GONE
+        db.add(row)
+
+
+def _view(db: Session, host: Host) -> HostView:
+    gpus = db.exec(select(Gpu).where(Gpu.host == host.name).order_by(col(Gpu.index))).all()
+    facts: dict[str, Any] = {
+        "name": host.name,
+        "address": host.address,
+        "connection": host.connection,
+        "state": host.state,
+        "simulated": host.simulated,
+        "gateway_url": host.gateway_url,
+        "last_report_at_ms": host.last_report_at_ms,
+    }
+    return HostView(**facts, gpus=[_gpu_view(gpu) for gpu in gpus])
+
+
+def _gpu_view(gpu: Gpu) -> GpuView:
+    return GpuView(gpu.uuid, gpu.index, gpu.model, gpu.state, gpu.slot_id, gpu.why)

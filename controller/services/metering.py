@@ -1,0 +1,169 @@
+"""The meter: heartbeat, tick and end move the same mark, `billed_to_ms`, and post what lies before it.
+
+Rules are in `domain/metering` and `domain/lifecycle.billable_until`; this module reads, posts and writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import func, insert, text
+from sqlmodel import Session, col, select
+
+from controller.domain import metering
+from controller.domain.ledger import use_key, user_account
+from controller.domain.lifecycle import Life, billable_until
+from controller.domain.metering import Kind, Window
+from controller.models import GpuSession, Slot, UsageWindow
+from controller.services import ledger, locks
+from controller.services.deps import Deps
+from controller.services.life import life_of
+
+USED = "used:compute"
+
+_RUNNING = text(
+    """
+    SELECT s.id, s.wallet, s.profile, s.gpus, s.billed_to_ms, s.bill_until_ms, s.closed_at_ms,
+           slot.last_alive_ms, coalesce(a.credits - a.debits, 0) AS balance
+    FROM gpu_session s
+    JOIN slot ON slot.id = s.slot_id
+    LEFT JOIN account a ON a.code = 'user:' || s.wallet
+    WHERE s.state = 'running' AND slot.last_alive_ms > s.billed_to_ms
+    ORDER BY s.id FOR NO KEY UPDATE OF s SKIP LOCKED
+    """
+)
+_MOVE_MARKS = text(
+    """
+    UPDATE gpu_session s SET billed_to_ms = m.mark
+    FROM unnest(CAST(:ids AS text[]), CAST(:marks AS bigint[])) AS m(id, mark) WHERE s.id = m.id
+    """
+)
+
+
+@dataclass(frozen=True)
+class Metered:
+    """A running session as one row of the tick."""
+
+    id: str
+    wallet: str
+    profile: str
+    window: Window
+
+
+def settle(db: Session, row: GpuSession, now_ms: int) -> None:
+    """Charge a locked session up to its last proof of life; nothing where there is nothing to charge.
+
+    Args:
+        db: open transaction that holds the session's row.
+        row: in any state; only running and ending sessions have billable time.
+        now_ms: server clock, for the journal's date.
+    """
+    if row.state not in ("running", "ending") or row.billed_to_ms is None:
+        return
+    until = billable_until(life_of(row), proof_ms(db, row))
+    balance = ledger.balance(db, row.wallet).gpu_ms
+    window = metering.settle(row.billed_to_ms, until, balance, row.gpus)
+    if window:
+        _charge(db, [Metered(row.id, row.wallet, row.profile, window)], now_ms)
+        row.billed_to_ms = window.to_ms
+        db.add(row)
+        db.flush()
+
+
+def leave_unbilled(db: Session, row: GpuSession, to_ms: int, kind: Kind) -> None:
+    """Write down that a locked session was not charged from its mark to `to_ms`, and move the mark."""
+    assert row.billed_to_ms is not None
+    window = metering.unbilled(row.billed_to_ms, to_ms, row.gpus, kind)
+    if window:
+        db.connection().execute(insert(UsageWindow), [_window_row(row.id, window)])
+        row.billed_to_ms = to_ms
+        db.add(row)
+        db.flush()
+
+
+def tick(deps: Deps) -> int:
+    """Settle every running session at once; sessions somebody else is settling right now are left to them.
+
+    Returns:
+        how many sessions were charged.
+    """
+    now = deps.clock.now_ms()
+    with deps.database.begin() as db:
+        if not locks.only_one(db, "tick"):
+            return 0
+        metered = _due(db)
+        _charge(db, metered, now)
+        if metered:
+            marks = {"ids": [m.id for m in metered], "marks": [m.window.to_ms for m in metered]}
+            db.connection().execute(_MOVE_MARKS, marks)
+        return len(metered)
+
+
+def proof_ms(db: Session, row: GpuSession) -> int:
+    """The session's last proof of life; its ready instant until the first report."""
+    found = db.exec(select(Slot.last_alive_ms).where(Slot.id == row.slot_id)).first()
+    return max(found or 0, row.ready_at_ms or 0)
+
+
+def billed_gpu_ms(db: Session, session_id: str) -> int:
+    """What a session has cost so far."""
+    cost = func.sum((col(UsageWindow.to_ms) - col(UsageWindow.from_ms)) * col(UsageWindow.gpus))
+    query = select(cost).where(UsageWindow.session_id == session_id, UsageWindow.kind == "used")
+    return int(db.exec(query).one() or 0)
+
+
+def _due(db: Session) -> list[Metered]:
+    """Running sessions with something to charge, locked, in order of their ids."""
+    left: dict[str, int] = {}
+    due: list[Metered] = []
+    for row in db.connection().execute(_RUNNING):
+        balance = left.get(row.wallet, int(row.balance))
+        life = Life(
+            state="running",
+            billed_to_ms=row.billed_to_ms,
+            bill_until_ms=row.bill_until_ms,
+            closed_at_ms=row.closed_at_ms,
+        )
+        until = billable_until(life, row.last_alive_ms)
+        window = metering.settle(row.billed_to_ms, until, balance, row.gpus)
+        if window:
+            left[row.wallet] = balance - window.charge_gpu_ms
+            due.append(Metered(row.id, row.wallet, row.profile, window))
+    return due
+
+
+def _charge(db: Session, metered: Sequence[Metered], now_ms: int) -> None:
+    """Post used windows and write them down, in one batch."""
+    if not metered:
+        return
+    postings = [
+        ledger.Posting(
+            key=use_key(m.id, m.window.from_ms),
+            kind="use",
+            debit=user_account(m.wallet),
+            credit=USED,
+            amount=m.window.charge_gpu_ms,
+            evidence={
+                "session": m.id,
+                "profile": m.profile,
+                "gpus": m.window.gpus,
+                "from_ms": m.window.from_ms,
+                "to_ms": m.window.to_ms,
+            },
+        )
+        for m in metered
+    ]
+    ledger.post(db, at_ms=now_ms, transfers=postings)
+    db.connection().execute(insert(UsageWindow), [_window_row(m.id, m.window) for m in metered])
+
+
+def _window_row(session_id: str, window: Window) -> dict[str, object]:
+    return {
+        "session_id": session_id,
+        "from_ms": window.from_ms,
+        "to_ms": window.to_ms,
+        "gpus": window.gpus,
+        "kind": window.kind,
+        "transfer_key": use_key(session_id, window.from_ms) if window.kind == "used" else None,
+    }

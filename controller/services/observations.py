@@ -1,0 +1,131 @@
+"""What a host says about its containers, by guard report or probe run: proof of life, losses, orphans.
+
+`note` writes proof of life inside the caller's transaction; `act` ends what was lost, session by session.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlmodel import Session, col, select
+
+from controller.domain.metering import proof_of_life
+from controller.models import GpuSession, Slot
+from controller.services import ends, life
+from controller.services.deps import Deps
+
+LIST_AGE_MS = 5_000  # a container younger than this may be missing from a list that was being made
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One container as a host sees it."""
+
+    slot: str
+    state: str
+    container_id: str | None
+    started_at_ms: int | None
+    finished_at_ms: int | None
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A desktop whose container is no longer there, and until when it was."""
+
+    slot: str
+    proof_ms: int
+
+
+def parse(slots: list[dict[str, Any]]) -> dict[str, Seen]:
+    """Containers by slot id."""
+    return {
+        str(s["slot"]): Seen(
+            str(s["slot"]),
+            str(s["state"]),
+            s.get("container_id"),
+            s.get("started_at_ms"),
+            s.get("finished_at_ms"),
+        )
+        for s in slots
+    }
+
+
+def note(deps: Deps, db: Session, host: str, slots: list[dict[str, Any]], at_ms: int) -> list[str]:
+    """Write proof of life for every running container that is the one we started.
+
+    Args:
+        deps: ports.
+        db: open transaction.
+        host: who reports.
+        slots: as in the guard protocol.
+        at_ms: the host's clock when it looked.
+
+    Returns:
+        slots that run on the host and belong to nothing here: orphans to stop.
+    """
+    now = deps.clock.now_ms()
+    containers = parse(slots)
+    known = _known(db, host, lock=True)
+    for slot in known:
+        seen = containers.get(slot.id)
+        if seen and seen.state == "running" and _same(slot, seen) and slot.last_alive_ms is not None:
+            slot.last_alive_ms = proof_of_life(slot.last_alive_ms, at_ms, now)
+            db.add(slot)
+    ours = {slot.id for slot in known}
+    return sorted(s for s, seen in containers.items() if s not in ours and seen.state != "missing")
+
+
+def act(deps: Deps, host: str, slots: list[dict[str, Any]], at_ms: int) -> int:
+    """End the sessions whose containers are gone or were replaced, each billed to its last proof of life.
+
+    Returns:
+        how many were lost.
+    """
+    with deps.database.begin() as db:
+        containers = parse(slots)
+        found = [_lost(slot, containers.get(slot.id), at_ms) for slot in _known(db, host, lock=False)]
+    lost = [loss for loss in found if loss is not None]
+    for loss in lost:
+        _end_lost(deps, loss)
+    return len(lost)
+
+
+def _known(db: Session, host: str, *, lock: bool) -> list[Slot]:
+    query = select(Slot).where(Slot.host == host, Slot.state != "gone").order_by(col(Slot.id))
+    if lock:
+        query = query.with_for_update().execution_options(populate_existing=True)
+    return list(db.exec(query))
+
+
+def _same(slot: Slot, seen: Seen) -> bool:
+    return None in (slot.container_id, seen.container_id) or slot.container_id == seen.container_id
+
+
+def _lost(slot: Slot, seen: Seen | None, at_ms: int) -> Lost | None:
+    """Only a slot that was up can be lost; an intended one is the start run's business."""
+    if slot.state != "up" or at_ms < (slot.started_at_ms or 0) + LIST_AGE_MS:
+        return None
+    if seen and seen.state == "running" and _same(slot, seen):
+        return None
+    proof = slot.last_alive_ms or 0
+    if seen and seen.state == "exited" and _same(slot, seen) and seen.finished_at_ms:
+        proof = max(proof, min(seen.finished_at_ms, at_ms))
+    return Lost(slot.id, proof)
+
+
+def _end_lost(deps: Deps, loss: Lost) -> None:
+    with deps.database.begin() as db:
+        found = db.exec(select(GpuSession.id).where(GpuSession.slot_id == loss.slot)).one()
+        row = life.lock(db, found)
+        slot = db.exec(select(Slot).where(Slot.id == loss.slot).with_for_update()).one()
+        if slot.state != "up":
+            return
+        now = deps.clock.now_ms()
+        slot.last_alive_ms = proof_of_life(slot.last_alive_ms, loss.proof_ms, now)
+        db.add(slot)
+        db.flush()
+        if row.state in ("running", "grace"):
+            ends.begin_end(db, row, slot.last_alive_ms, "the desktop stopped unexpectedly", now)
+        else:
+            ends.stop_slot(db, slot.id, row.id, now)

@@ -1,0 +1,89 @@
+"""One run from its request to its outcome. The playbook runs between transactions, never inside one."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+from controller.errors import DatabaseUnavailable
+from controller.services import run_outcomes, run_requests, runs
+from controller.services.deps import Deps
+from controller.services.ports import Provisioner
+
+log = logging.getLogger(__name__)
+
+
+class Events:
+    """Stores ansible-runner events as they come; keeps them while the database is away."""
+
+    def __init__(self, deps: Deps, taken: runs.Taken) -> None:
+        self._deps, self._taken = deps, taken
+        self._waiting: list[dict[str, Any]] = []
+        self._seq = 0
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        """Take one event of ansible-runner."""
+        self._seq += 1
+        data = event.get("event_data") or {}
+        body = {"event_data": data, "stdout": event.get("stdout", "")}
+        self._waiting.append(
+            {
+                "seq": int(event.get("counter") or self._seq),
+                "event": str(event.get("event", "unknown")),
+                "task": data.get("task"),
+                "at": self._deps.clock.now_ms(),
+                "data": json.dumps(body, default=str).replace("\\u0000", ""),
+            }
+        )
+        self.flush()
+
+    def flush(self) -> None:
+        """Try to store what waits."""
+        try:
+            runs.store_events(self._deps, self._taken, self._waiting)
+        except DatabaseUnavailable:
+            log.warning("run %s: %s events wait for the database", self._taken.id, len(self._waiting))
+        else:
+            self._waiting = []
+
+
+def work(deps: Deps, provisioner: Provisioner, taken: runs.Taken) -> bool:
+    """Do one taken run to its end.
+
+    Args:
+        deps: ports.
+        provisioner: runs the playbook.
+        taken: from `runs.take`; somebody must renew its lease meanwhile.
+
+    Returns:
+        whether its outcome was accepted; False for a worker whose lease ran out.
+
+    Raises:
+        DatabaseUnavailable: the outcome could not be written; the run is taken again after its lease.
+    """
+    with deps.database.begin() as db:
+        request = run_requests.request(db, deps.settings, taken, deps.clock.now_ms())
+        host = runs.host_facts(db, taken.host)
+    events = Events(deps, taken)
+    outcome = provisioner.run(
+        run_id=taken.id,
+        playbook=taken.playbook,
+        host=host,
+        variables={"session_request": request},
+        on_event=events,
+        timeout_s=run_requests.timeout_s(deps.settings, taken.playbook),
+    )
+    events.flush()
+    accepted = run_outcomes.finish(deps, taken, outcome)
+    said = "succeeded" if outcome.succeeded else f"failed: {outcome.error_code}"
+    log.info(
+        "run %s %s slot=%s attempt=%s %s%s",
+        taken.id,
+        taken.playbook,
+        taken.slot,
+        taken.attempt,
+        said,
+        "" if accepted else " (dropped: lease lost)",
+    )
+    return accepted

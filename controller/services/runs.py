@@ -1,0 +1,156 @@
+"""The run queue: intent before act, taken under a lease, every write checked against its fencing token.
+
+Nothing here runs a playbook or holds a transaction while one runs. Source: design 6. Whoever locks more
+than one row of a session locks in this order: session, slot, run, journal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import text
+from sqlmodel import Session, select
+
+from controller.models import Host, Run
+from controller.services.deps import Deps
+
+LEASE_MS = 30_000
+START = "session_start.yml"
+STOP = "session_stop.yml"
+PROBE = "session_probe.yml"
+
+# One run of a slot at a time, in order: a stop waits for the start before it.
+_NEXT = text(
+    """
+    SELECT r.id FROM run r
+    WHERE ((r.state = 'queued' AND r.not_before_ms <= :now)
+           OR (r.state = 'running' AND r.lease_until_ms < :now))
+      AND NOT EXISTS (SELECT 1 FROM run o WHERE o.slot_id = r.slot_id AND o.id < r.id
+                      AND o.state IN ('queued', 'running'))
+    ORDER BY r.id LIMIT 1 FOR NO KEY UPDATE OF r SKIP LOCKED
+    """
+)
+_RENEW = text(
+    "UPDATE run SET lease_until_ms = :until WHERE id = :id AND lease_token = :token AND state = 'running'"
+)
+_EVENT = text(
+    """
+    INSERT INTO run_event (run_id, attempt, seq, event, task, at_ms, data)
+    SELECT :id, :attempt, :seq, :event, :task, :at, CAST(:data AS jsonb) FROM run
+    WHERE id = :id AND lease_token = :token AND state = 'running'
+    ON CONFLICT DO NOTHING
+    """
+)
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A run this worker holds until its lease ends. `token` goes with every write about it."""
+
+    id: int
+    token: int
+    attempt: int
+    playbook: str
+    host: str
+    slot: str | None
+    session: str | None
+
+
+def enqueue(
+    db: Session,
+    playbook: str,
+    host: str,
+    now_ms: int,
+    *,
+    slot: str | None = None,
+    session: str | None = None,
+) -> None:
+    """Write the intent; a worker acts on it after this transaction committed."""
+    db.add(
+        Run(
+            playbook=playbook,
+            host=host,
+            slot_id=slot,
+            session_id=session,
+            state="queued",
+            created_at_ms=now_ms,
+        )
+    )
+    db.flush()
+
+
+def take(deps: Deps, owner: str) -> Taken | None:
+    """Take the next run that is due, or one whose worker's lease has run out.
+
+    Args:
+        deps: ports.
+        owner: name of this worker, for the operator's eyes.
+    """
+    now = deps.clock.now_ms()
+    with deps.database.begin() as db:
+        found = db.connection().execute(_NEXT, {"now": now}).scalar()
+        if found is None:
+            return None
+        run = db.exec(select(Run).where(Run.id == found)).one()
+        run.state, run.lease_owner, run.attempts = "running", owner, run.attempts + 1
+        run.lease_token += 1
+        run.lease_until_ms = now + LEASE_MS
+        run.started_at_ms = run.started_at_ms or now
+        return Taken(
+            found, run.lease_token, run.attempts, run.playbook, run.host, run.slot_id, run.session_id
+        )
+
+
+def renew(deps: Deps, taken: Taken) -> bool:
+    """Hold the run for another lease; False when another worker has it by now."""
+    values = {"id": taken.id, "token": taken.token, "until": deps.clock.now_ms() + LEASE_MS}
+    with deps.database.begin() as db:
+        return bool(db.connection().execute(_RENEW, values).rowcount)
+
+
+def store_events(deps: Deps, taken: Taken, rows: list[dict[str, Any]]) -> None:
+    """Store ansible-runner events of this attempt; a stale worker's events are dropped."""
+    if not rows:
+        return
+    fixed = {"id": taken.id, "attempt": taken.attempt, "token": taken.token}
+    with deps.database.begin() as db:
+        db.connection().execute(_EVENT, [row | fixed for row in rows])
+
+
+def lock_taken(db: Session, taken: Taken) -> Run | None:
+    """The run's row, locked, if this worker still holds it; None for a stale worker."""
+    query = select(Run).where(Run.id == taken.id).with_for_update()
+    run = db.exec(query.execution_options(populate_existing=True)).one()
+    return run if run.lease_token == taken.token and run.state == "running" else None
+
+
+def settle_run(run: Run, state: str, now_ms: int, result: dict[str, Any], error: str | None) -> None:
+    """Write how the run ended."""
+    run.state, run.result, run.error_code = state, result, error
+    run.finished_at_ms, run.lease_until_ms = now_ms, None
+
+
+def again(run: Run, now_ms: int, delay_ms: int, result: dict[str, Any], error: str | None) -> None:
+    """Put the run back; nobody takes it before the delay is over."""
+    run.state, run.result, run.error_code = "queued", result, error
+    run.not_before_ms, run.lease_until_ms = now_ms + delay_ms, None
+
+
+def backoff_ms(attempts: int) -> int:
+    """Pause after the n-th failed attempt: 1, 2, 4 … at most 60 s."""
+    return min(60_000, 1_000 << min(attempts - 1, 6))
+
+
+def give_back(deps: Deps, taken: Taken) -> None:
+    """Return a run that was taken but not begun, at shutdown."""
+    with deps.database.begin() as db:
+        if run := lock_taken(db, taken):
+            run.attempts -= 1
+            run.state, run.lease_until_ms = "queued", None
+
+
+def host_facts(db: Session, name: str) -> dict[str, Any]:
+    """What the provisioner needs to reach a host."""
+    host = db.exec(select(Host).where(Host.name == name)).one()
+    return {"name": host.name, "connection": host.connection, "address": host.address}

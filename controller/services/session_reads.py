@@ -1,0 +1,76 @@
+"""Reads of sessions: the live one, the resume panel, and a session as a view."""
+
+from __future__ import annotations
+
+from sqlalchemy import func
+from sqlmodel import Session, col, select
+
+from controller.domain.lifecycle import FINAL, LIVE
+from controller.models import GpuSession, Run, RunEvent
+from controller.services.deps import Deps
+from controller.services.metering import billed_gpu_ms
+from controller.services.runs import START
+from controller.services.session_views import SavedView, SessionView
+
+
+def current(deps: Deps, wallet: str) -> SessionView | None:
+    """The wallet's live session, queued to ending; None if there is none."""
+    with deps.database.begin() as db:
+        query = select(GpuSession).where(GpuSession.wallet == wallet, col(GpuSession.state).in_(sorted(LIVE)))
+        row = db.exec(query).first()
+        return view(db, row) if row else None
+
+
+def saved(deps: Deps, wallet: str) -> SavedView | None:
+    """What the resume panel offers: the last session that got GPUs, while nothing is live."""
+    with deps.database.begin() as db:
+        query = (
+            select(GpuSession)
+            .where(GpuSession.wallet == wallet, col(GpuSession.starting_at_ms).is_not(None))
+            .order_by(col(GpuSession.starting_at_ms).desc())
+        )
+        row = db.exec(query).first()
+    if row is None or row.state not in FINAL or row.ended_at_ms is None:
+        return None
+    return SavedView(row.profile, row.ended_at_ms, row.end_reason or "")
+
+
+def view(db: Session, row: GpuSession) -> SessionView:
+    """A session's row as pages and API see it."""
+    queued = row.state == "queued"
+    return SessionView(
+        id=row.id,
+        state=row.state,
+        profile=row.profile,
+        gpus=row.gpus,
+        burn_rate=row.gpus,
+        detached=row.detached,
+        queue_position=_position(db, row) if queued else None,
+        queue_reason=row.why if queued else "",
+        claimed_at_ms=row.claimed_at_ms,
+        ready_at_ms=row.ready_at_ms,
+        grace_until_ms=row.grace_until_ms,
+        stage=_stage(db, row) if row.state == "starting" else "",
+        why=row.end_reason or row.why,
+        billed_gpu_ms=billed_gpu_ms(db, row.id),
+    )
+
+
+def _position(db: Session, row: GpuSession) -> int:
+    """Place in the queue, from 1, in order of arrival."""
+    earlier = (col(GpuSession.claimed_at_ms) < row.claimed_at_ms) | (
+        (col(GpuSession.claimed_at_ms) == row.claimed_at_ms) & (col(GpuSession.id) < row.id)
+    )
+    query = select(func.count()).select_from(GpuSession).where(GpuSession.state == "queued", earlier)
+    return db.exec(query).one() + 1
+
+
+def _stage(db: Session, row: GpuSession) -> str:
+    """A short sentence on where the start is."""
+    run = db.exec(
+        select(Run).where(Run.session_id == row.id, Run.playbook == START).order_by(col(Run.id).desc())
+    ).first()
+    if run is None or run.state == "queued":
+        return "Waiting for a worker"
+    began = select(RunEvent).where(RunEvent.run_id == run.id, RunEvent.event == "playbook_on_task_start")
+    return "Starting the desktop" if db.exec(began).first() else "Preparing the run"
