@@ -1,4 +1,4 @@
-"""Errors of set-up and infrastructure. The class docstring is what the operator reads; `code` is the stable word.
+"""Errors of the infrastructure. The class docstring is what the operator reads, `code` the stable word.
 
 The controller has its own tree: the two never import each other.
 """

@@ -76,7 +76,7 @@ class StackConfig(_Part):
     ports: Ports = Ports()
     hosts: tuple[Host, ...] = Field(min_length=1)
     playbooks: tuple[Playbook, ...] = ()
-    # Folders besides the playbooks' own whose content belongs to the content hash (such as the project's code).
+    # Folders besides the playbooks' own whose content counts, such as the project's code.
     watched: tuple[Path, ...] = ()
     playbook_timeout_s: int = Field(default=1800, ge=1)
     lock_timeout_s: int = Field(default=600, ge=0)
@@ -97,6 +97,16 @@ class StackConfig(_Part):
     def homes_dir(self) -> Path:
         """Where every wallet's home lies on this host."""
         return self.state_dir / "homes"
+
+    @property
+    def work_dir(self) -> Path:
+        """Where playbook runs keep their files while they run."""
+        return self.state_dir / "runs" / "infra"
+
+    @property
+    def log_dir(self) -> Path:
+        """Where the events of playbook runs are kept."""
+        return self.state_dir / "logs"
 
     @property
     def saved_at(self) -> Path:
@@ -125,7 +135,8 @@ def _problems(config: StackConfig) -> list[str]:
     found += [f"GPU {uuid} is listed twice" for uuid in sorted({u for u in uuids if uuids.count(u) > 1})]
     runs = [playbook.name for playbook in config.playbooks]
     found += [f"playbook {name} is listed twice" for name in sorted({r for r in runs if runs.count(r) > 1})]
-    found += [f"playbook {p.name}: {p.path} does not exist" for p in config.playbooks if not p.path.is_file()]
+    missing = [playbook for playbook in config.playbooks if not playbook.path.is_file()]
+    found += [f"playbook {playbook.name}: {playbook.path} does not exist" for playbook in missing]
     found += [f"watched folder {path} does not exist" for path in config.watched if not path.exists()]
     return found
 

@@ -11,11 +11,12 @@ QUIET = frozenset({"same", "read", "refresh"})
 
 @dataclass(frozen=True)
 class Change:
-    """One resource that was (or, in a preview, would be) changed."""
+    """One resource that was changed, or in a preview would be; of a playbook run, the tasks that did so."""
 
     name: str
     kind: str
     op: str
+    tasks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Summary:
             "operation": self.operation,
             "stack": self.stack,
             "changes": self.changes,
-            "changed": [vars(change) for change in self.changed],
+            "changed": [{**vars(change), "tasks": list(change.tasks)} for change in self.changed],
             "drift": [{"name": d.name, "kind": d.kind, "what": list(d.what)} for d in self.drift],
             "outputs": self.outputs,
             "seconds": round(self.seconds, 2),

@@ -1,0 +1,14 @@
+"""`pulumi preview|up` in this folder: the same program that `axonos infra` runs, for the official CLI."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pulumi
+
+from infra.built_image import built_image
+from infra.program import declare
+from infra.stack_config import saved_config
+
+state_dir = Path(pulumi.Config("axonos").get("state_dir") or "/var/lib/axonos")
+declare(saved_config(state_dir, pulumi.get_stack()), built_image(state_dir / "images"))

@@ -1,0 +1,1 @@
+"""Commands of the `axonos` command line that set up and change the infrastructure."""

@@ -1,0 +1,213 @@
+"""Drives Pulumi's engine on one stack: preview, up, refresh, destroy.
+
+One operation at a time per stack; a second one waits. Interrupting an operation lets Pulumi record what was
+finished, so the next one continues. State lies in the instance's own folder; nothing leaves the machine.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pulumi.automation.errors import CommandError
+
+from infra.built_image import built_image
+from infra.engine_events import Recorder, drift_of, kind_of
+from infra.engine_workspace import PROJECT, make_workspace
+from infra.errors import InfraError
+from infra.playbook_process import CANCEL
+from infra.program import Image, declare
+from infra.reporting import Report, silent
+from infra.run_log import RunLogs
+from infra.stack_config import StackConfig
+from infra.stack_lock import owners, turn, wait_for_owner
+from infra.summary import Change, Drift, Summary
+
+
+class OperationFailed(InfraError):
+    """Pulumi could not finish. What was done before is recorded; run it again when the cause is mended."""
+
+    code = "operation_failed"
+    retry = True
+
+
+def preview(config: StackConfig, *, cli: Path, report: Report = silent, image: Image = None) -> Summary:
+    """What `up` would change, as far as the recorded state tells.
+
+    Args:
+        config: the wanted stack.
+        cli: the Pulumi CLI.
+        report: told each step.
+        image: the desktop image or its future; default is what the images folder records.
+    """
+    with _engine(config, cli, report, image, None) as engine:
+        return engine.summary("preview", engine.plan())
+
+
+def up(
+    config: StackConfig,
+    *,
+    cli: Path,
+    report: Report = silent,
+    image: Image = None,
+    stop: threading.Event | None = None,
+) -> Summary:
+    """Bring the stack to the wanted state: look for drift, plan, and change what differs.
+
+    Args:
+        config: the wanted stack; it is kept for later commands.
+        cli: the Pulumi CLI.
+        report: told each step.
+        image: the desktop image or its future; default is what the images folder records.
+        stop: setting it interrupts, as Ctrl-C does.
+
+    Returns:
+        What changed and what had drifted; no changes when everything was as wanted.
+
+    Raises:
+        OperationFailed: with Pulumi's reason.
+        StackBusy: another run did not finish in time.
+        Interrupted: by Ctrl-C or `stop`.
+    """
+    config.save()
+    with _engine(config, cli, report, image, stop) as engine:
+        return engine.converge()
+
+
+def refresh(config: StackConfig, *, cli: Path, report: Report = silent) -> Summary:
+    """Compare the record with the real world: names drift, changes nothing but the record."""
+    with _engine(config, cli, report, None, None) as engine:
+        drift = engine.look()
+        return engine.summary("refresh", [], drift)
+
+
+def destroy(config: StackConfig, *, cli: Path, report: Report = silent) -> Summary:
+    """Remove what the stack made in Docker. Hosts keep what playbooks set up, homes their files."""
+    with _engine(config, cli, report, None, None) as engine:
+        changed = engine.remove()
+        return engine.summary("destroy", changed)
+
+
+def cancel(config: StackConfig, *, cli: Path, report: Report = silent) -> bool:
+    """Take away a lock whose owner is dead; True if there was one. A living owner's lock stays."""
+    with _engine(config, cli, report, None, None) as engine:
+        return engine.unlocked
+
+
+def outputs(config: StackConfig, *, cli: Path) -> dict[str, Any]:
+    """The stack's outputs as last recorded."""
+    with _engine(config, cli, silent, None, None) as engine:
+        return engine.outputs()
+
+
+@contextmanager
+def _engine(
+    config: StackConfig, cli: Path, report: Report, image: Image, stop: threading.Event | None
+) -> Iterator[Engine]:
+    stopping = stop or threading.Event()
+    with turn(config.backend_dir, timeout_s=config.lock_timeout_s, report=report, stopped=stopping.is_set):
+        yield Engine(config, cli, report, image or built_image(config.state_dir / "images"), stopping)
+
+
+class Engine:
+    """One stack while it is our turn."""
+
+    def __init__(
+        self, config: StackConfig, cli: Path, report: Report, image: Image, stop: threading.Event
+    ) -> None:
+        """Args: as of `up`."""
+        self._config, self._report, self._started = config, report, time.monotonic()
+        self._cancel = config.work_dir / CANCEL
+        self._cancel.unlink(missing_ok=True)
+        logs = RunLogs(config.log_dir, report)
+        self._stack = make_workspace(
+            config,
+            cli,
+            report=report,
+            stop=stop,
+            tick=logs.tick,
+            on_interrupt=self._interrupt,
+            program=lambda: declare(config, image),
+        )
+        self.unlocked = wait_for_owner(
+            lambda: owners(config.backend_dir, PROJECT, config.stack),
+            timeout_s=config.lock_timeout_s,
+            report=report,
+            stopped=stop.is_set,
+        )
+        if self.unlocked:
+            report("taking away the lock of a run that was killed")
+            self._stack.cancel()
+
+    def _interrupt(self) -> None:
+        """End the playbooks that run: each looks for this file."""
+        self._report("interrupted: finishing what was started and recording it")
+        self._cancel.parent.mkdir(parents=True, exist_ok=True)
+        self._cancel.touch()
+
+    def converge(self) -> Summary:
+        """Drift, plan, changes; nothing is run where the plan is empty."""
+        drift = self.look()
+        changed: list[Change] = []
+        if self.plan():
+            changed = self._operate(self._stack.up, planned=False)
+        return self.summary("up", changed, drift)
+
+    def look(self) -> tuple[Drift, ...]:
+        """Refresh, and name what drifted. Nothing to look at in an empty stack."""
+        if not self._resources():
+            return ()
+        self._report("looking for what changed since the last run")
+        found = self._operate(self._stack.refresh, planned=False, clear_pending_creates=True)
+        return drift_of(self._resources(), found)
+
+    def plan(self) -> list[Change]:
+        """Preview: what would change."""
+        self._report("planning")
+        return self._operate(self._stack.preview, planned=True)
+
+    def remove(self) -> list[Change]:
+        """Destroy; removing what is gone already is no error."""
+        return self._operate(self._stack.destroy, planned=False, run_program=False)
+
+    def _operate(self, operation: Callable[..., Any], *, planned: bool, **options: Any) -> list[Change]:
+        recorder = Recorder(self._report, planned=planned)
+        try:
+            operation(on_event=recorder, color="never", suppress_progress=True, **options)
+        except CommandError as error:
+            raise OperationFailed("\n".join(dict.fromkeys(recorder.errors)) or str(error)) from error
+        return recorder.changed
+
+    def _resources(self) -> list[dict[str, Any]]:
+        deployment = self._stack.export_stack().deployment or {}
+        found: list[dict[str, Any]] = deployment.get("resources") or []
+        return found
+
+    def outputs(self) -> dict[str, Any]:
+        """What the program exported."""
+        for resource in self._resources():
+            if kind_of(resource["type"]) == "Stack":
+                return dict(resource.get("outputs") or {})
+        return {}
+
+    def summary(self, operation: str, changed: list[Change], drift: tuple[Drift, ...] = ()) -> Summary:
+        """The operation's result."""
+        counts: dict[str, int] = {}
+        for change in changed:
+            counts[change.op] = counts.get(change.op, 0) + 1
+        return Summary(
+            operation=operation,
+            stack=self._config.stack,
+            changes=counts,
+            changed=tuple(changed),
+            drift=drift,
+            outputs=self.outputs(),
+            seconds=time.monotonic() - self._started,
+        )
+
+
+__all__ = ["OperationFailed", "cancel", "destroy", "outputs", "preview", "refresh", "up"]

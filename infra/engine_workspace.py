@@ -1,0 +1,93 @@
+"""Where Pulumi works for one stack: its folder, its environment, its secret and its plugins."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from pulumi.automation import (
+    LocalWorkspaceOptions,
+    ProjectBackend,
+    ProjectSettings,
+    Stack,
+    create_or_select_stack,
+)
+
+from infra import plugins
+from infra.pulumi_command import InterruptibleCommand
+from infra.reporting import Report
+from infra.stack_config import StackConfig
+
+PROJECT = "axonos"
+
+
+def make_workspace(
+    config: StackConfig,
+    cli: Path,
+    *,
+    report: Report,
+    stop: threading.Event,
+    tick: Callable[[], None],
+    on_interrupt: Callable[[], None],
+    program: Callable[[], None],
+) -> Stack:
+    """The stack, selected or new, with everything Pulumi needs in place.
+
+    Args:
+        config: whose folders are used.
+        cli: the Pulumi CLI.
+        report: told about plugins.
+        stop: interrupts any command of this stack.
+        tick: called while a command runs.
+        on_interrupt: called once when one is interrupted.
+        program: declares the resources.
+    """
+    folder = config.backend_dir / "project"
+    folder.mkdir(parents=True, exist_ok=True)
+    tools_dir = config.state_dir / "tools"
+    environment = _environment(config, tools_dir)
+    path = plugins.provide(tools_dir, cli, {**os.environ, **environment}, report)
+    command = InterruptibleCommand(str(cli), stop=stop, tick=tick, on_interrupt=on_interrupt)
+    return create_or_select_stack(
+        config.stack,
+        project_name=PROJECT,
+        program=program,
+        opts=LocalWorkspaceOptions(
+            work_dir=str(folder),
+            pulumi_home=str(tools_dir / "pulumi-home"),
+            env_vars={**environment, "PATH": f"{path}:{os.environ.get('PATH', os.defpath)}"},
+            project_settings=ProjectSettings(
+                name=PROJECT, runtime="python", backend=ProjectBackend(url=_backend(config))
+            ),
+            pulumi_command=command,
+        ),
+    )
+
+
+def _backend(config: StackConfig) -> str:
+    return f"file://{config.backend_dir}"
+
+
+def _environment(config: StackConfig, tools_dir: Path) -> dict[str, str]:
+    return {
+        "PULUMI_HOME": str(tools_dir / "pulumi-home"),
+        "PULUMI_BACKEND_URL": _backend(config),
+        "PULUMI_CONFIG_PASSPHRASE_FILE": str(passphrase_file(config.state_dir)),
+        "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+        "PULUMI_DIY_BACKEND_DISABLE_CHECKPOINT_BACKUPS": "true",
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+    }
+
+
+def passphrase_file(state_dir: Path) -> Path:
+    """The file with the passphrase of the state's secrets, made at the first use."""
+    path = state_dir / "secrets" / "pulumi_passphrase"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(32) + "\n")
+    return path

@@ -1,0 +1,59 @@
+"""One GPU host: a machine that exists already, brought to its state by playbooks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pulumi
+
+from infra.inventory import inventory
+from infra.playbook_run import PlaybookRun
+from infra.stack_config import Host, Playbook, StackConfig
+
+
+class GpuHost(pulumi.ComponentResource):
+    """A host and the playbook runs that converge it, in the order given."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        config: StackConfig,
+        host: Host,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """Args: the stack's configuration and the host's part of it."""
+        super().__init__("axonos:infra:GpuHost", name, None, opts)
+        self._config, self._host = config, host
+        self.runs: list[PlaybookRun] = []
+        self.register_outputs({"name": host.name})
+
+    def converge(
+        self,
+        playbook: Playbook,
+        *,
+        more: pulumi.Input[dict[str, Any]] | None = None,
+        after: list[pulumi.Resource] | None = None,
+    ) -> PlaybookRun:
+        """Run a playbook on this host after the former ones.
+
+        Args:
+            playbook: which, with its variables.
+            more: variables known only while the stack is brought up.
+            after: other resources that have to exist first.
+        """
+        variables = pulumi.Output.from_input(more or {}).apply(lambda known: {**playbook.variables, **known})
+        name = f"{playbook.name}-{self._host.name}"
+        run = PlaybookRun(
+            name,
+            playbook=playbook.path,
+            inventory=inventory((self._host,)),
+            variables=variables,
+            watched=self._config.watched,
+            work_dir=self._config.work_dir,
+            log_dir=self._config.log_dir,
+            timeout_s=self._config.playbook_timeout_s,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[*self.runs, *(after or [])]),
+        )
+        self.runs.append(run)
+        return run
