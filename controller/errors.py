@@ -153,6 +153,12 @@ class PriceUnavailable(Unavailable):
     code = "price_unavailable"
 
 
+class JournalConflict(AxonosError):
+    """A money transfer was asked for twice with different contents. Nothing was posted; tell the operator."""
+
+    code = "journal_conflict"
+
+
 class RunFailed(AxonosError):
     """The desktop could not be started."""
 

@@ -74,3 +74,9 @@ def link(prev_hash: str, at_ms: int, postings: Iterable[Posting]) -> str:
         digest.update(json.dumps(row, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode())
         digest.update(b"\n")
     return digest.hexdigest()
+
+
+def conflict(one: Posting, other: Posting) -> bool:
+    """Whether two postings of one key say different things; evidence may differ, the money may not."""
+    facts = [(p.kind, p.debit, p.credit, p.amount) for p in (one, other)]
+    return facts[0] != facts[1]

@@ -6,13 +6,18 @@ row before calling `post`, or call `lock_journal` first.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+import json
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
+from sqlalchemy import RowMapping, text
 from sqlmodel import Session
 
-from controller.domain.ledger import Posting
-from controller.services.deps import Deps
+from controller.domain.ledger import FIRST_LINK, Posting, conflict, is_user, link, unit_of, user_account
+from controller.errors import JournalConflict, NotEnoughCredit
+from controller.services.audit import audit, problems
+from controller.services.statement import StatementLine, statement, statement_lines
 
 __all__ = [
     "Balance",
@@ -23,9 +28,44 @@ __all__ = [
     "hold",
     "lock_journal",
     "post",
+    "problems",
     "release_hold",
     "statement",
+    "statement_lines",
 ]
+
+JOURNAL_LOCK = 0x4A4F5552
+
+_POSTED = text("""
+    SELECT t.key, t.kind, d.code AS debit, c.code AS credit, t.amount
+    FROM transfer t JOIN account d ON d.id = t.debit_id JOIN account c ON c.id = t.credit_id
+    WHERE t.key = ANY(:keys)""")
+_OPEN_ACCOUNTS = text("""
+    INSERT INTO account (code, unit, floored, debits, credits)
+    SELECT code, unit, floored, 0, 0
+    FROM unnest(CAST(:codes AS varchar[]), CAST(:units AS varchar[]), CAST(:floored AS boolean[]))
+         AS n(code, unit, floored)
+    ORDER BY code ON CONFLICT (code) DO NOTHING""")
+_LOCK_ACCOUNTS = text("""
+    SELECT id, code, unit, debits, credits FROM account WHERE code = ANY(:codes) ORDER BY id FOR UPDATE""")
+_MOVE = text("""
+    UPDATE account SET debits = account.debits + n.debits, credits = account.credits + n.credits,
+                       floored = n.floored
+    FROM unnest(CAST(:ids AS bigint[]), CAST(:debits AS numeric[]), CAST(:credits AS numeric[]),
+                CAST(:floored AS boolean[])) AS n(id, debits, credits, floored)
+    WHERE account.id = n.id""")
+_APPEND = text("""
+    INSERT INTO transfer (key, kind, debit_id, credit_id, amount, at_ms, batch_id, evidence)
+    SELECT n.key, n.kind, n.debit_id, n.credit_id, n.amount, :at_ms, :batch_id, CAST(n.evidence AS jsonb)
+    FROM unnest(CAST(:keys AS varchar[]), CAST(:kinds AS varchar[]), CAST(:debits AS bigint[]),
+                CAST(:credits AS bigint[]), CAST(:amounts AS numeric[]), CAST(:evidence AS text[]))
+         WITH ORDINALITY AS n(key, kind, debit_id, credit_id, amount, evidence, place)
+    ORDER BY n.place""")
+_BALANCE = text("""
+    SELECT a.credits - a.debits AS gpu_ms, (
+        SELECT coalesce(sum(h.amount_gpu_ms), 0) FROM hold h
+        WHERE h.account_id = a.id AND h.released_at_ms IS NULL) AS held
+    FROM account a WHERE a.code = :code""")
 
 
 @dataclass(frozen=True)
@@ -37,55 +77,169 @@ class Balance:
     available_gpu_ms: int
 
 
-@dataclass(frozen=True)
-class StatementLine:
-    """One transfer of a wallet's account, signed, with the balance it left and the reason."""
+@dataclass
+class _Movement:
+    debits: int = 0
+    credits: int = 0
+    may_overdraw: bool = False
 
-    at_ms: int
-    kind: str
-    gpu_ms: int
-    balance_after_gpu_ms: int
-    why: dict[str, Any]
+
+@dataclass
+class _Movements:
+    by_code: dict[str, _Movement] = field(default_factory=lambda: defaultdict(_Movement))
+
+    @classmethod
+    def of(cls, postings: Iterable[Posting]) -> _Movements:
+        found = cls()
+        for p in postings:
+            debit = found.by_code[p.debit]
+            debit.debits += p.amount
+            debit.may_overdraw |= p.may_overdraw
+            found.by_code[p.credit].credits += p.amount
+        return found
 
 
 def lock_journal(db: Session) -> None:
-    """Wait for the journal; held until the transaction ends."""
-    raise NotImplementedError
+    """Wait for the journal; held until the transaction ends. `post` does this by itself."""
+    db.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": JOURNAL_LOCK})
 
 
 def post(db: Session, *, at_ms: int, transfers: list[Posting]) -> list[str]:
-    """Append transfers as one batch; returns the keys that are new (a repeated key is no second effect).
+    """Append transfers as one batch, opening accounts as needed; a handful of statements for any number.
+
+    A key that was posted before has no second effect, for ever (payments.md section 3, idempotency).
+
+    Args:
+        db: the transaction that carries the batch.
+        at_ms: the instant written to every transfer.
+        transfers: what to move; empty is allowed.
+
+    Returns:
+        the keys that are new, in the order given.
 
     Raises:
-        NotEnoughCredit: a user's account would go below zero; nothing is posted.
+        NotEnoughCredit: a user's account would be overdrawn; nothing of the batch is posted.
+        JournalConflict: a key was posted before with other contents.
+        ValueError: a transfer crosses units, has no positive amount, or names an unknown account.
     """
-    raise NotImplementedError
+    lock_journal(db)
+    fresh = _unposted(db, transfers)
+    if not fresh:
+        return []
+    movements = _Movements.of(fresh).by_code
+    accounts = _open_and_lock(db, movements)
+    _move(db, accounts, movements)
+    ids = {code: row["id"] for code, row in accounts.items()}
+    _append(db, at_ms, fresh, ids)
+    return [p.key for p in fresh]
+
+
+def _unposted(db: Session, transfers: list[Posting]) -> list[Posting]:
+    wanted: dict[str, Posting] = {}
+    for p in transfers:
+        if p.amount <= 0 or p.debit == p.credit or unit_of(p.debit) != unit_of(p.credit):
+            raise ValueError(f"not a transfer: {p}")
+        if conflict(wanted.setdefault(p.key, p), p):
+            raise JournalConflict(key=p.key)
+    if not wanted:
+        return []
+    for row in db.execute(_POSTED, {"keys": list(wanted)}).mappings():
+        before = Posting(row["key"], row["kind"], row["debit"], row["credit"], int(row["amount"]))
+        if conflict(before, wanted.pop(before.key)):
+            raise JournalConflict(key=before.key)
+    return list(wanted.values())
+
+
+def _open_and_lock(db: Session, movements: dict[str, _Movement]) -> dict[str, RowMapping]:
+    codes = list(movements)
+    new = {"codes": codes, "units": [unit_of(c) for c in codes], "floored": [is_user(c) for c in codes]}
+    db.execute(_OPEN_ACCOUNTS, new)
+    return {row["code"]: row for row in db.execute(_LOCK_ACCOUNTS, {"codes": codes}).mappings()}
+
+
+def _move(db: Session, accounts: dict[str, RowMapping], movements: dict[str, _Movement]) -> None:
+    floors = []
+    for code, row in accounts.items():
+        moved = movements[code]
+        before = row["credits"] - row["debits"]
+        after = before + moved.credits - moved.debits
+        if is_user(code) and after < min(before, 0) and not moved.may_overdraw:
+            raise NotEnoughCredit(available_gpu_ms=int(before))
+        # Below zero is for reversals and debts only; the floor returns with the balance.
+        floors.append(is_user(code) and after >= 0)
+    codes = list(accounts)
+    db.execute(
+        _MOVE,
+        {
+            "ids": [accounts[c]["id"] for c in codes],
+            "debits": [str(movements[c].debits) for c in codes],
+            "credits": [str(movements[c].credits) for c in codes],
+            "floored": floors,
+        },
+    )
+
+
+def _append(db: Session, at_ms: int, postings: list[Posting], ids: dict[str, int]) -> None:
+    last = db.execute(text("SELECT hash FROM journal_batch ORDER BY id DESC LIMIT 1")).scalar()
+    prev = last or FIRST_LINK
+    batch_id = db.execute(
+        text("INSERT INTO journal_batch (at_ms, prev_hash, hash) VALUES (:at, :prev, :hash) RETURNING id"),
+        {"at": at_ms, "prev": prev, "hash": link(prev, at_ms, postings)},
+    ).scalar_one()
+    db.execute(
+        _APPEND,
+        {
+            "at_ms": at_ms,
+            "batch_id": batch_id,
+            "keys": [p.key for p in postings],
+            "kinds": [p.kind for p in postings],
+            "debits": [ids[p.debit] for p in postings],
+            "credits": [ids[p.credit] for p in postings],
+            "amounts": [str(p.amount) for p in postings],
+            "evidence": [json.dumps(p.evidence) for p in postings],
+        },
+    )
 
 
 def balance(db: Session, wallet: str) -> Balance:
-    """What a wallet has; zero for a wallet never seen."""
-    raise NotImplementedError
+    """What a wallet has, what of it is held, and what is left; zeros for a wallet never seen."""
+    row = db.execute(_BALANCE, {"code": user_account(wallet)}).mappings().one_or_none()
+    if row is None:
+        return Balance(0, 0, 0)
+    gpu_ms, held = int(row["gpu_ms"]), int(row["held"])
+    return Balance(gpu_ms, held, gpu_ms - held)
 
 
 def hold(db: Session, wallet: str, session_id: str, amount_gpu_ms: int, now_ms: int) -> None:
-    """Set credit aside for a session.
+    """Set credit aside for a session, so that two parallel claims cannot spend it twice.
+
+    Args:
+        db: the claim's transaction; the wallet's account stays locked until it ends.
+        wallet: whose credit.
+        session_id: the claim; a session has at most one open hold.
+        amount_gpu_ms: how much, in GPU-milliseconds.
+        now_ms: the instant written to the hold.
 
     Raises:
         NotEnoughCredit: less than that is available.
     """
-    raise NotImplementedError
+    code = user_account(wallet)
+    account_id = db.execute(
+        text("SELECT id FROM account WHERE code = :code FOR UPDATE"), {"code": code}
+    ).scalar_one_or_none()
+    available = balance(db, wallet).available_gpu_ms
+    if account_id is None or available < amount_gpu_ms:
+        raise NotEnoughCredit(available_gpu_ms=available, needed_gpu_ms=amount_gpu_ms)
+    db.execute(
+        text("""INSERT INTO hold (account_id, session_id, amount_gpu_ms, created_at_ms)
+                VALUES (:account, :session, :amount, :now)"""),
+        {"account": account_id, "session": session_id, "amount": amount_gpu_ms, "now": now_ms},
+    )
 
 
 def release_hold(db: Session, session_id: str, now_ms: int) -> None:
     """Give a session's hold back; nothing happens where none is open."""
-    raise NotImplementedError
-
-
-def statement(deps: Deps, wallet: str, limit: int) -> list[StatementLine]:
-    """A wallet's last transfers, newest first."""
-    raise NotImplementedError
-
-
-def audit(deps: Deps) -> list[str]:
-    """Recompute the journal; returns the problems found, none for a sound one."""
-    raise NotImplementedError
+    db.execute(
+        text("UPDATE hold SET released_at_ms = :now WHERE session_id = :session AND released_at_ms IS NULL"),
+        {"now": now_ms, "session": session_id},
+    )

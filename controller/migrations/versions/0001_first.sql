@@ -1,0 +1,332 @@
+-- The whole schema. The tables' meaning stands in controller/models; the rules a database can hold stand here.
+
+CREATE TABLE account (
+    id BIGSERIAL NOT NULL,
+    code VARCHAR NOT NULL,
+    unit VARCHAR NOT NULL,
+    floored BOOLEAN NOT NULL,
+    debits NUMERIC(78, 0) NOT NULL,
+    credits NUMERIC(78, 0) NOT NULL,
+    CONSTRAINT pk_account PRIMARY KEY (id),
+    CONSTRAINT ck_account_not_negative CHECK (debits >= 0 AND credits >= 0),
+    CONSTRAINT ck_account_floor CHECK (NOT floored OR credits >= debits),
+    CONSTRAINT uq_account_code UNIQUE (code)
+);
+
+CREATE TABLE chain_cursor (
+    chain_id BIGINT NOT NULL,
+    genesis_hash VARCHAR(66) NOT NULL,
+    block_number BIGINT NOT NULL,
+    block_hash VARCHAR(66) NOT NULL,
+    stopped_why VARCHAR,
+    CONSTRAINT pk_chain_cursor PRIMARY KEY (chain_id)
+);
+
+CREATE TABLE chain_header (
+    chain_id BIGINT NOT NULL,
+    number BIGINT NOT NULL,
+    hash VARCHAR(66) NOT NULL,
+    parent_hash VARCHAR(66) NOT NULL,
+    CONSTRAINT pk_chain_header PRIMARY KEY (chain_id, number)
+);
+
+CREATE TABLE host (
+    name VARCHAR NOT NULL,
+    address VARCHAR NOT NULL,
+    connection VARCHAR NOT NULL,
+    state VARCHAR NOT NULL,
+    simulated BOOLEAN NOT NULL,
+    gateway_url VARCHAR NOT NULL,
+    boot_id VARCHAR,
+    last_report_at_ms BIGINT,
+    CONSTRAINT pk_host PRIMARY KEY (name),
+    CONSTRAINT ck_host_state CHECK (state IN ('ready', 'draining', 'lost', 'removed')),
+    CONSTRAINT ck_host_connection CHECK (connection IN ('local', 'ssh'))
+);
+
+CREATE TABLE journal_batch (
+    id BIGSERIAL NOT NULL,
+    at_ms BIGINT NOT NULL,
+    prev_hash VARCHAR NOT NULL,
+    hash VARCHAR NOT NULL,
+    CONSTRAINT pk_journal_batch PRIMARY KEY (id),
+    CONSTRAINT uq_journal_batch_prev_hash UNIQUE (prev_hash),
+    CONSTRAINT uq_journal_batch_hash UNIQUE (hash)
+);
+
+CREATE TABLE money_event (
+    id BIGSERIAL NOT NULL,
+    chain_id BIGINT NOT NULL,
+    tx_hash VARCHAR(66) NOT NULL,
+    position VARCHAR NOT NULL,
+    asset VARCHAR NOT NULL,
+    payer VARCHAR(42) NOT NULL,
+    amount NUMERIC(78, 0) NOT NULL,
+    block_number BIGINT NOT NULL,
+    block_hash VARCHAR(66) NOT NULL,
+    state VARCHAR NOT NULL,
+    seen_at_ms BIGINT NOT NULL,
+    credited_gpu_ms BIGINT,
+    transfer_key VARCHAR,
+    evidence JSONB NOT NULL,
+    CONSTRAINT pk_money_event PRIMARY KEY (id),
+    CONSTRAINT uq_money_event_chain_id_tx_hash_position UNIQUE (chain_id, tx_hash, position),
+    CONSTRAINT ck_money_event_state CHECK (state IN ('seen', 'confirming', 'credited', 'final', 'orphaned', 'below_min', 'unattributed', 'wrong_asset', 'price_pending', 'reversed')),
+    CONSTRAINT ck_money_event_positive CHECK (amount > 0)
+);
+CREATE INDEX ix_money_event_block_number ON money_event (block_number);
+CREATE INDEX ix_money_event_payer ON money_event (payer);
+CREATE INDEX ix_money_event_state ON money_event (state);
+
+CREATE TABLE rate_limit (
+    scope VARCHAR NOT NULL,
+    subject VARCHAR NOT NULL,
+    window_start_ms BIGINT NOT NULL,
+    count INTEGER NOT NULL,
+    CONSTRAINT pk_rate_limit PRIMARY KEY (scope, subject, window_start_ms)
+);
+
+CREATE TABLE sign_in_nonce (
+    nonce VARCHAR NOT NULL,
+    address VARCHAR(42) NOT NULL,
+    browser_hash VARCHAR NOT NULL,
+    message VARCHAR NOT NULL,
+    expires_at_ms BIGINT NOT NULL,
+    CONSTRAINT pk_sign_in_nonce PRIMARY KEY (nonce)
+);
+CREATE INDEX ix_sign_in_nonce_expires_at_ms ON sign_in_nonce (expires_at_ms);
+
+CREATE TABLE wallet (
+    address VARCHAR(42) NOT NULL,
+    created_at_ms BIGINT NOT NULL,
+    CONSTRAINT pk_wallet PRIMARY KEY (address)
+);
+
+CREATE TABLE money_event_transition (
+    id BIGSERIAL NOT NULL,
+    event_id BIGINT NOT NULL,
+    at_ms BIGINT NOT NULL,
+    from_state VARCHAR,
+    to_state VARCHAR NOT NULL,
+    why VARCHAR NOT NULL,
+    CONSTRAINT pk_money_event_transition PRIMARY KEY (id),
+    CONSTRAINT fk_money_event_transition_event_id_money_event FOREIGN KEY(event_id) REFERENCES money_event (id)
+);
+CREATE INDEX ix_money_event_transition_event_id ON money_event_transition (event_id);
+
+CREATE TABLE slot (
+    id VARCHAR(20) NOT NULL,
+    host VARCHAR NOT NULL,
+    state VARCHAR NOT NULL,
+    subnet_index INTEGER NOT NULL,
+    generation INTEGER NOT NULL,
+    fencing_token BIGINT NOT NULL,
+    config_digest VARCHAR NOT NULL,
+    container_id VARCHAR,
+    lease_until_ms BIGINT NOT NULL,
+    created_at_ms BIGINT NOT NULL,
+    started_at_ms BIGINT,
+    last_alive_ms BIGINT,
+    gone_at_ms BIGINT,
+    CONSTRAINT pk_slot PRIMARY KEY (id),
+    CONSTRAINT ck_slot_state CHECK (state IN ('intended', 'up', 'stopping', 'gone')),
+    CONSTRAINT ck_slot_subnet CHECK (subnet_index BETWEEN 0 AND 4094),
+    CONSTRAINT fk_slot_host_host FOREIGN KEY(host) REFERENCES host (name)
+);
+CREATE INDEX ix_slot_host ON slot (host);
+CREATE UNIQUE INDEX uq_slot_subnet ON slot (host, subnet_index) WHERE state <> 'gone';
+
+CREATE TABLE transfer (
+    id BIGSERIAL NOT NULL,
+    key VARCHAR NOT NULL,
+    kind VARCHAR NOT NULL,
+    debit_id BIGINT NOT NULL,
+    credit_id BIGINT NOT NULL,
+    amount NUMERIC(78, 0) NOT NULL,
+    at_ms BIGINT NOT NULL,
+    batch_id BIGINT NOT NULL,
+    evidence JSONB NOT NULL,
+    CONSTRAINT pk_transfer PRIMARY KEY (id),
+    CONSTRAINT ck_transfer_positive CHECK (amount > 0),
+    CONSTRAINT ck_transfer_two_sides CHECK (debit_id <> credit_id),
+    CONSTRAINT uq_transfer_key UNIQUE (key),
+    CONSTRAINT fk_transfer_debit_id_account FOREIGN KEY(debit_id) REFERENCES account (id),
+    CONSTRAINT fk_transfer_credit_id_account FOREIGN KEY(credit_id) REFERENCES account (id),
+    CONSTRAINT fk_transfer_batch_id_journal_batch FOREIGN KEY(batch_id) REFERENCES journal_batch (id)
+);
+CREATE INDEX ix_transfer_at_ms ON transfer (at_ms);
+CREATE INDEX ix_transfer_batch_id ON transfer (batch_id);
+CREATE INDEX ix_transfer_credit_id ON transfer (credit_id);
+CREATE INDEX ix_transfer_debit_id ON transfer (debit_id);
+
+CREATE TABLE web_session (
+    token_hash VARCHAR NOT NULL,
+    wallet VARCHAR NOT NULL,
+    csrf_token VARCHAR NOT NULL,
+    created_at_ms BIGINT NOT NULL,
+    expires_at_ms BIGINT NOT NULL,
+    CONSTRAINT pk_web_session PRIMARY KEY (token_hash),
+    CONSTRAINT fk_web_session_wallet_wallet FOREIGN KEY(wallet) REFERENCES wallet (address)
+);
+CREATE INDEX ix_web_session_expires_at_ms ON web_session (expires_at_ms);
+CREATE INDEX ix_web_session_wallet ON web_session (wallet);
+
+CREATE TABLE gpu (
+    uuid VARCHAR NOT NULL,
+    host VARCHAR NOT NULL,
+    index INTEGER NOT NULL,
+    model VARCHAR NOT NULL,
+    state VARCHAR NOT NULL,
+    slot_id VARCHAR,
+    why VARCHAR,
+    CONSTRAINT pk_gpu PRIMARY KEY (uuid),
+    CONSTRAINT uq_gpu_host_index UNIQUE (host, index),
+    CONSTRAINT fk_gpu_host_host FOREIGN KEY(host) REFERENCES host (name),
+    CONSTRAINT fk_gpu_slot_id_slot FOREIGN KEY(slot_id) REFERENCES slot (id),
+    CONSTRAINT ck_gpu_state CHECK (state IN ('free', 'leased', 'dirty', 'checked', 'quarantined')),
+    CONSTRAINT ck_gpu_leased_has_slot CHECK ((state = 'leased') = (slot_id IS NOT NULL))
+);
+CREATE INDEX ix_gpu_slot_id ON gpu (slot_id);
+
+CREATE TABLE gpu_session (
+    id VARCHAR(36) NOT NULL,
+    wallet VARCHAR NOT NULL,
+    kind VARCHAR NOT NULL,
+    profile VARCHAR NOT NULL,
+    gpus INTEGER NOT NULL,
+    state VARCHAR NOT NULL,
+    detached BOOLEAN NOT NULL,
+    fresh_start BOOLEAN NOT NULL,
+    why VARCHAR NOT NULL,
+    slot_id VARCHAR,
+    generation INTEGER NOT NULL,
+    claimed_at_ms BIGINT NOT NULL,
+    starting_at_ms BIGINT,
+    ready_at_ms BIGINT,
+    billed_to_ms BIGINT,
+    bill_until_ms BIGINT,
+    grace_until_ms BIGINT,
+    seen_at_ms BIGINT,
+    closed_at_ms BIGINT,
+    ended_at_ms BIGINT,
+    end_reason VARCHAR,
+    CONSTRAINT pk_gpu_session PRIMARY KEY (id),
+    CONSTRAINT ck_gpu_session_state CHECK (state IN ('queued', 'starting', 'running', 'grace', 'ending', 'ended', 'failed')),
+    CONSTRAINT ck_gpu_session_gpus CHECK (gpus > 0),
+    CONSTRAINT fk_gpu_session_wallet_wallet FOREIGN KEY(wallet) REFERENCES wallet (address),
+    CONSTRAINT fk_gpu_session_slot_id_slot FOREIGN KEY(slot_id) REFERENCES slot (id)
+);
+CREATE INDEX ix_gpu_session_state ON gpu_session (state);
+CREATE INDEX ix_gpu_session_wallet ON gpu_session (wallet);
+CREATE UNIQUE INDEX uq_gpu_session_live_wallet ON gpu_session (wallet) WHERE state IN ('queued', 'starting', 'running', 'grace', 'ending');
+CREATE UNIQUE INDEX uq_gpu_session_slot ON gpu_session (slot_id);
+
+CREATE TABLE hold (
+    id BIGSERIAL NOT NULL,
+    account_id BIGINT NOT NULL,
+    session_id VARCHAR(36) NOT NULL,
+    amount_gpu_ms BIGINT NOT NULL,
+    created_at_ms BIGINT NOT NULL,
+    released_at_ms BIGINT,
+    CONSTRAINT pk_hold PRIMARY KEY (id),
+    CONSTRAINT ck_hold_positive CHECK (amount_gpu_ms > 0),
+    CONSTRAINT fk_hold_account_id_account FOREIGN KEY(account_id) REFERENCES account (id),
+    CONSTRAINT fk_hold_session_id_gpu_session FOREIGN KEY(session_id) REFERENCES gpu_session (id)
+);
+CREATE INDEX ix_hold_account_id ON hold (account_id);
+CREATE UNIQUE INDEX uq_hold_open ON hold (session_id) WHERE released_at_ms IS NULL;
+
+CREATE TABLE run (
+    id BIGSERIAL NOT NULL,
+    playbook VARCHAR NOT NULL,
+    host VARCHAR NOT NULL,
+    slot_id VARCHAR,
+    session_id VARCHAR(36),
+    state VARCHAR NOT NULL,
+    input JSONB NOT NULL,
+    result JSONB,
+    error_code VARCHAR,
+    attempts INTEGER NOT NULL,
+    not_before_ms BIGINT NOT NULL,
+    created_at_ms BIGINT NOT NULL,
+    started_at_ms BIGINT,
+    finished_at_ms BIGINT,
+    lease_owner VARCHAR,
+    lease_token BIGINT NOT NULL,
+    lease_until_ms BIGINT,
+    CONSTRAINT pk_run PRIMARY KEY (id),
+    CONSTRAINT ck_run_state CHECK (state IN ('queued', 'running', 'succeeded', 'failed')),
+    CONSTRAINT fk_run_host_host FOREIGN KEY(host) REFERENCES host (name),
+    CONSTRAINT fk_run_slot_id_slot FOREIGN KEY(slot_id) REFERENCES slot (id),
+    CONSTRAINT fk_run_session_id_gpu_session FOREIGN KEY(session_id) REFERENCES gpu_session (id)
+);
+CREATE INDEX ix_run_session_id ON run (session_id);
+CREATE INDEX ix_run_slot_id ON run (slot_id);
+CREATE INDEX ix_run_waiting ON run (id) WHERE state IN ('queued', 'running');
+
+CREATE TABLE session_event (
+    id BIGSERIAL NOT NULL,
+    session_id VARCHAR(36) NOT NULL,
+    at_ms BIGINT NOT NULL,
+    from_state VARCHAR,
+    to_state VARCHAR NOT NULL,
+    event VARCHAR NOT NULL,
+    detail JSONB NOT NULL,
+    CONSTRAINT pk_session_event PRIMARY KEY (id),
+    CONSTRAINT fk_session_event_session_id_gpu_session FOREIGN KEY(session_id) REFERENCES gpu_session (id)
+);
+CREATE INDEX ix_session_event_session_id ON session_event (session_id);
+
+CREATE TABLE usage_window (
+    id BIGSERIAL NOT NULL,
+    session_id VARCHAR(36) NOT NULL,
+    from_ms BIGINT NOT NULL,
+    to_ms BIGINT NOT NULL,
+    gpus INTEGER NOT NULL,
+    kind VARCHAR NOT NULL,
+    transfer_key VARCHAR,
+    CONSTRAINT pk_usage_window PRIMARY KEY (id),
+    CONSTRAINT uq_usage_window_session_id_from_ms UNIQUE (session_id, from_ms),
+    CONSTRAINT ck_usage_window_forward CHECK (to_ms > from_ms),
+    CONSTRAINT ck_usage_window_kind CHECK (kind IN ('used', 'gap', 'grace')),
+    CONSTRAINT fk_usage_window_session_id_gpu_session FOREIGN KEY(session_id) REFERENCES gpu_session (id)
+);
+
+CREATE TABLE warning (
+    id BIGSERIAL NOT NULL,
+    session_id VARCHAR(36) NOT NULL,
+    key VARCHAR NOT NULL,
+    text VARCHAR NOT NULL,
+    urgency VARCHAR NOT NULL,
+    created_at_ms BIGINT NOT NULL,
+    delivered_at_ms BIGINT,
+    CONSTRAINT pk_warning PRIMARY KEY (id),
+    CONSTRAINT fk_warning_session_id_gpu_session FOREIGN KEY(session_id) REFERENCES gpu_session (id),
+    CONSTRAINT uq_warning_key UNIQUE (key)
+);
+CREATE INDEX ix_warning_session_id ON warning (session_id);
+
+CREATE TABLE run_event (
+    run_id BIGINT NOT NULL,
+    attempt INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    event VARCHAR NOT NULL,
+    task VARCHAR,
+    at_ms BIGINT NOT NULL,
+    data JSONB NOT NULL,
+    CONSTRAINT pk_run_event PRIMARY KEY (run_id, attempt, seq),
+    CONSTRAINT fk_run_event_run_id_run FOREIGN KEY(run_id) REFERENCES run (id)
+);
+
+-- Money's rows are added, never changed: not by a slip of the program, not by hand.
+CREATE FUNCTION axonos_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION '% is append-only: % refused', TG_TABLE_NAME, TG_OP USING ERRCODE = 'restrict_violation';
+END
+$$;
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON transfer
+    FOR EACH STATEMENT EXECUTE FUNCTION axonos_append_only();
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON journal_batch
+    FOR EACH STATEMENT EXECUTE FUNCTION axonos_append_only();
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON money_event_transition
+    FOR EACH STATEMENT EXECUTE FUNCTION axonos_append_only();

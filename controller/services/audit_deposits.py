@@ -1,0 +1,67 @@
+"""The auditor's part for deposits: every credit has its money event, and can be recomputed from evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import text
+from sqlmodel import Session
+
+from controller.domain.pricing import Price, credit_gpu_ms
+
+_LIVE = """
+    SELECT e.tx_hash, e.position, e.payer, e.credited_gpu_ms, e.transfer_key, t.amount, c.code AS credited
+    FROM money_event e
+    LEFT JOIN transfer t ON t.key = e.transfer_key LEFT JOIN account c ON c.id = t.credit_id
+    WHERE e.state IN ('credited', 'final')
+      AND (e.credited_gpu_ms IS NULL OR coalesce(t.amount, 0) <> e.credited_gpu_ms
+           OR (t.id IS NOT NULL AND c.code <> 'user:' || e.payer))"""
+_CREDITS = """
+    SELECT t.key, t.amount, t.evidence FROM transfer t WHERE t.kind = 'deposit'"""
+_ORPHANED_CREDITS = """
+    SELECT t.key FROM transfer t
+    WHERE t.kind = 'deposit'
+      AND NOT EXISTS (SELECT 1 FROM money_event e WHERE e.transfer_key = t.key)
+      AND NOT EXISTS (SELECT 1 FROM transfer r WHERE r.key = 'rev:' || t.key AND r.amount = t.amount)"""
+_TOKENS = """
+    WITH events AS (
+        SELECT evidence ->> 'booked' || ':' || chain_id || ':' || asset AS code, sum(amount) AS amount
+        FROM money_event WHERE evidence ? 'booked' GROUP BY 1),
+    booked AS (
+        SELECT code, credits - debits AS amount FROM account
+        WHERE code LIKE 'received:%' OR code LIKE 'suspense:%')
+    SELECT coalesce(b.code, e.code) AS code, coalesce(b.amount, 0) AS booked, coalesce(e.amount, 0) AS true
+    FROM booked b FULL JOIN events e ON e.code = b.code
+    WHERE coalesce(b.amount, 0) <> coalesce(e.amount, 0)"""
+
+
+def deposit_problems(db: Session) -> Iterator[str]:
+    """What does not fit between money events, the journal and the evidence of each credit."""
+    for r in db.execute(text(_LIVE)).mappings():
+        yield (
+            f"deposit {r['tx_hash']} {r['position']}: {r['credited_gpu_ms']} GPU-ms for {r['payer']}, "
+            f"the journal says {r['amount']} for {r['credited']}"
+        )
+    for (key,) in db.execute(text(_ORPHANED_CREDITS)):
+        yield f"credit {key} belongs to no live deposit and was not taken back"
+    for r in db.execute(text(_CREDITS)).mappings():
+        if int(r["amount"]) != recomputed(r["evidence"]):
+            yield f"credit {r['key']}: {r['amount']} GPU-ms do not follow from its evidence"
+    for r in db.execute(text(_TOKENS)).mappings():
+        yield f"account {r['code']}: {r['booked']} booked, its deposits sum to {r['true']}"
+
+
+def recomputed(evidence: dict[str, Any]) -> int | None:
+    """A credit's GPU-milliseconds worked out again from its evidence alone; None where that is incomplete."""
+    try:
+        return credit_gpu_ms(
+            int(evidence["amount"]),
+            evidence["token_decimals"],
+            Price(int(evidence["usd_answer"]), evidence["usd_decimals"]),
+            Decimal(evidence["usd_per_gpu_hour"]),
+            evidence["discount_bps"],
+        )
+    except (KeyError, TypeError, ValueError):
+        return None
