@@ -16,7 +16,7 @@ from sqlalchemy import delete
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, col, select
 
-from controller.domain.sign_in_text import LIFE_MS, Site, new_nonce, nonce_of, sign_in_text
+from controller.domain.sign_in_text import LIFE_MS, MAX_CHARS, Site, new_nonce, nonce_of, sign_in_text
 from controller.errors import BadInput, SignInRefused, TooManyRequests
 from controller.models import RateLimit, SignInNonce, Wallet, WebSession
 from controller.services.deps import Deps
@@ -187,6 +187,8 @@ def _site(deps: Deps) -> Site:
 
 def _asked(deps: Deps, message: str, browser_hash: str) -> SignInNonce:
     """The sign-in this browser asked for; another browser's is not even touched."""
+    if len(message) > MAX_CHARS:
+        raise SignInRefused("The sign-in text is too long.", reason="too_long")
     nonce = nonce_of(message)
     with deps.database.begin() as db:
         row = db.exec(

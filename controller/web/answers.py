@@ -15,6 +15,11 @@ from controller.web.context import deps
 log = logging.getLogger(__name__)
 # Amounts of tokens are texts: JSON readers round integers above 2^53.
 TOKEN_AMOUNTS = {"minimum", "amount", "faucet_wei"}
+MESSAGES = {
+    404: "There is nothing at this address.",
+    405: "This address does not take that kind of request.",
+    413: "The request is too large.",
+}
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -51,8 +56,9 @@ def on_axonos_error(error: AxonosError) -> Response:
 
 def on_http_error(error: HTTPException) -> Response:
     """Unknown paths, wrong methods, bodies over the limit."""
-    code = (error.name or "error").lower().replace(" ", "_")
-    return _refuse(error.code or 500, code, error.description or error.name, retry=False, detail={})
+    status, name = error.code or 500, error.name or "error"
+    message = MESSAGES.get(status, error.description or name)
+    return _refuse(status, name.lower().replace(" ", "_"), message, retry=False, detail={})
 
 
 def on_crash(error: Exception) -> Response:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from flask import Blueprint, g, redirect, render_template
 from werkzeug.wrappers import Response
 
@@ -24,6 +26,12 @@ def minutes(gpu_ms: int) -> str:
     """GPU-milliseconds as signed minutes with two decimals, cut, never rounded up."""
     sign, hundredths = ("-" if gpu_ms < 0 else ""), abs(gpu_ms) * 100 // GPU_MS_PER_MINUTE
     return f"{sign}{hundredths // 100:,}.{hundredths % 100:02d}"
+
+
+@blueprint.app_template_filter("utc")
+def utc(at_ms: int) -> str:
+    """An instant for readers without scripts; scripts rewrite it in the reader's own zone."""
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 @blueprint.get("/")

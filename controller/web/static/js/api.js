@@ -11,8 +11,10 @@ export class ApiError extends Error {
 }
 
 let token = "";
+// The server wrote into the page whether somebody is signed in; nobody is not worth a request that fails.
+let signedIn = document.body.dataset.signedIn === "yes";
 export const csrfToken = () => token;
-export const setCsrfToken = (value) => { token = value || ""; };
+export const setCsrfToken = (value) => { token = value || ""; signedIn = Boolean(value); };
 
 async function call(method, path, body) {
   const headers = { Accept: "application/json" };
@@ -33,12 +35,13 @@ export const post = (path, body = {}) => call("POST", `/api/v1/${path}`, body);
 
 /** Who is signed in, or null; remembers the CSRF token. */
 export async function whoAmI() {
+  if (!signedIn) return null;
   try {
     const me = await get("me");
     setCsrfToken(me.csrf_token);
     return me;
   } catch (error) {
-    if (error.status === 401) return null;
+    if (error.status === 401) { setCsrfToken(""); return null; }
     throw error;
   }
 }

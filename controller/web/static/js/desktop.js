@@ -19,6 +19,11 @@ function veil(heading, text, ...buttons) {
   if (heading) $("#veil-card").replaceChildren(h("h1", {}, heading), h("p", {}, text), h("p", { class: "actions" }, buttons));
 }
 
+function wait(text) {
+  $("#veil").hidden = false;
+  $("#veil-card").replaceChildren(h("div", { class: "pulse" }), h("p", {}, text));
+}
+
 const button = (text, onclick, quiet = false) => h("button", { type: "button", class: quiet ? "button quiet" : "button", onclick }, text);
 
 function leave() {
@@ -54,7 +59,10 @@ function showLink(state) {
   $("#link").dataset.state = state;
   $("#link span").textContent = { on: "Connected", connecting: "Connecting", off: "Reconnecting" }[state];
   if (state === "on") veil("");
-  if (state === "off") meter?.beat();
+  if (state === "off") {
+    wait("The connection was lost. Reconnecting…");
+    meter?.beat();
+  }
 }
 
 async function open() {
@@ -75,7 +83,7 @@ async function start() {
 }
 
 async function begin() {
-  $("#veil-card").replaceChildren(h("div", { class: "pulse" }), h("p", {}, "Opening your desktop"));
+  wait("Opening your desktop");
   try {
     await open();
   } catch (error) {

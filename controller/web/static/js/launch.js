@@ -70,6 +70,7 @@ function noticeCredit() {
   state.lastHash = "";
   state.credited = Date.now();
   if (!tooLow()) state.paying = null;
+  if (state.returnTo && state.returnTo === state.session?.id) goTo(state.returnTo);
 }
 
 /** Whether the balance does not cover a minute of the smallest profile. */
@@ -79,7 +80,7 @@ function noticeSession(session, saved) {
   const was = state.session;
   Object.assign(state, { session, saved });
   if (session && ["queued", "starting"].includes(session.state)) remember(session.id);
-  if (state.opening && session?.id === state.opening && session.state === "running") open(session);
+  if (state.opening && session?.id === state.opening && session.state === "running" && !session.detached) open(session);
   if (was?.state === "starting" && !session) {
     remember("");
     toast(`The desktop could not be started. Nothing was billed. ${saved?.reason || ""}`, "bad");
@@ -123,7 +124,7 @@ async function poll() {
 async function start() {
   state.config = await get("config");
   discover(draw);
-  await Promise.all([refresh(), refreshRates()]);
+  await Promise.all([refresh(), refreshRates().catch(fail)]);
   $("#session").removeAttribute("aria-busy");
   if (state.me && !current()) reconnect();
   setTimeout(poll, interval());

@@ -17,18 +17,19 @@ export function picker(asSecondChoice) {
 
 function card(profile, checked) {
   const pick = () => { state.profile = profile.name; draw(); };
-  const lasts = profile.lasts_minutes === null ? "" : profile.lasts_minutes > 0 ? `, lasts ${duration(profile.lasts_minutes * 60000)}` : "";
+  const lasts = !state.me || profile.lasts_minutes === null ? "" : short(profile) ? `, needs ${profile.gpus} min of credit` : `, lasts ${duration(profile.lasts_minutes * 60000)}`;
   return h("label", { class: "profile", "data-profile": profile.name },
-    h("input", { type: "radio", name: "profile", id: `profile-${profile.name}`, value: profile.name, checked, disabled: !impossible(profile) ? undefined : true, onchange: pick }),
+    h("input", { type: "radio", name: "profile", id: `profile-${profile.name}`, value: profile.name, checked, disabled: impossible(profile), onchange: pick }),
     h("span", { class: "profile-head" }, h("strong", {}, profile.title), h("span", { class: "num" }, `${profile.usd_per_hour_text} / h`)),
     h("span", { class: "pips", "aria-hidden": "true" }, Array.from({ length: 8 }, (_, index) => h("i", { class: index < profile.gpus ? "on" : "" }))),
     h("p", {}, `${profile.gpus} GPU${profile.gpus > 1 ? "s" : ""}, burns ${profile.burn_rate}×${lasts}`),
     h("p", {}, profile.good_for),
-    state.me && !profile.possible && profile.why_not ? h("p", { class: "why-not" }, profile.why_not) : null);
+    impossible(profile) ? h("p", { class: "why-not" }, profile.why_not) : null);
 }
 
 // Too little credit can change at any moment, so those cards stay selectable; what no host can hold does not.
-const impossible = (profile) => !profile.possible && !/balance|credit|top up/i.test(profile.why_not || "") && Boolean(profile.why_not);
+const short = (profile) => Boolean(state.me) && state.me.balance.available_gpu_ms < 60000 * profile.gpus;
+const impossible = (profile) => !profile.possible && !short(profile);
 
 function cost(profile) {
   const price = [h("strong", {}, `${profile.usd_per_hour_text} per hour`), ` · ${profile.burn_rate} min of credit per minute`];

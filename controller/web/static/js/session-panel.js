@@ -4,7 +4,6 @@ import { get, post } from "./api.js";
 import { picker } from "./profile-picker.js";
 import { state, doing, goTo, now, draw as redraw } from "./launch.js";
 
-const STAGES = { "": "Preparing", queued: "Waiting for a worker", running: "Starting the container", network: "Making your network", home: "Opening your files", create: "Preparing the container", start: "Starting the container", x: "Starting the display", painted: "Painting the desktop" };
 const profileTitle = (name) => state.profiles.find((profile) => profile.name === name)?.title || name;
 
 export function drawSession(target) {
@@ -35,7 +34,7 @@ function queued(session) {
     h("div", { class: "stage" }, h("div", { class: "place num" }, session.queue_position ?? "…"),
       h("div", {}, h("h1", {}, session.queue_position === 1 ? "You are next" : "You are in the queue"), h("p", { class: "sub" }, reason(session)))),
     facts(["Profile", `${profileTitle(session.profile)}, ${session.gpus} GPU${session.gpus > 1 ? "s" : ""}`], ["Waiting for", duration(now() - session.claimed_at_ms)], ["Billed so far", "nothing"]),
-    h("p", { class: "sub" }, "It starts by itself when GPUs free up, even if you close this page. A later, smaller request may start before yours; it never delays it."),
+    h("p", { class: "sub" }, "It starts by itself when GPUs free up, even if you close this page. A smaller request that fits the free GPUs may start before yours."),
     h("p", { class: "actions" }, button("leave", "Leave the queue", () => endSession(session), true), notifyButton()));
 }
 
@@ -50,9 +49,8 @@ function notifyButton() {
 }
 
 function starting(session) {
-  const stage = (session.stage || "").replace(/_ms$/, "");
   return panel("starting",
-    h("div", { class: "stage" }, h("div", { class: "pulse" }), h("div", {}, h("h1", {}, "Starting your desktop"), h("p", { class: "sub" }, `${STAGES[stage] || stage}. It opens here by itself.`))),
+    h("div", { class: "stage" }, h("div", { class: "pulse" }), h("div", {}, h("h1", {}, "Starting your desktop"), h("p", { class: "sub" }, `${session.stage || "Preparing"}. It opens here by itself.`))),
     h("div", { class: "stage-track" }, h("i")),
     facts(["Profile", profileTitle(session.profile)], ["Since", duration(now() - session.claimed_at_ms)], ["Billed so far", "nothing"]));
 }
@@ -83,7 +81,7 @@ function grace(session) {
     h("p", { class: "sub" }, "The desktop stays up and billing is paused. Top up to go on; if the time runs out the desktop stops and your files are kept."),
     facts(["Time left", duration((session.grace_until_ms ?? now()) - now())], ["Profile", profileTitle(session.profile)], ["Used", `${minutes(session.billed_gpu_ms)} min`]),
     h("p", { class: "actions" },
-      button("top-up-return", "Top up and return", () => { state.paying = true; redraw(); document.getElementById("wallet").scrollIntoView({ block: "start" }); }),
+      button("top-up-return", "Top up and return", () => { state.paying = true; state.returnTo = session.id; redraw(); document.getElementById("wallet").scrollIntoView({ block: "start" }); }),
       button("return", "Return without topping up", () => goTo(session.id), true), endButton(session), freshButton(session)));
 }
 

@@ -1,5 +1,5 @@
 // The wallet card: wallets to choose from, then the balance, which turns into the payment panel when it is too low.
-import { h, draw, minutes, duration, shortAddress } from "./dom.js";
+import { h, draw, minutes, duration } from "./dom.js";
 import { current, wallets } from "./wallet.js";
 import { signIn } from "./sign-in.js";
 import { payPanel, depositList } from "./payment-panel.js";
@@ -42,8 +42,7 @@ function balanceCard(paying) {
     paying && balance.gpu_ms < 60000 ? h("p", { class: "sub" }, "Top up to launch a desktop. Minutes never expire.") : lasts(),
     paying ? payPanel() : h("button", { type: "button", class: "button quiet wide", id: "top-up", onclick: () => { state.paying = true; redraw(); } }, "Top up"),
     state.deposits.length ? depositList() : null,
-    paying && !tooLow() ? h("button", { type: "button", class: "link", id: "pay-close", onclick: () => { state.paying = false; redraw(); } }, "Close the payment panel") : null,
-    h("p", { class: "sub" }, "Signed in as ", h("span", { class: "mono" }, shortAddress(state.me.wallet))));
+    paying && !tooLow() ? h("button", { type: "button", class: "link", id: "pay-close", onclick: () => { state.paying = false; redraw(); } }, "Close the payment panel") : null);
 }
 
 function lasts() {
