@@ -62,6 +62,7 @@ def settle(db: Session, row: GpuSession, now_ms: int) -> None:
     if row.state not in ("running", "ending") or row.billed_to_ms is None:
         return
     until = billable_until(life_of(row), proof_ms(db, row))
+    ledger.lock_journal(db)  # so that the balance cannot move before it is charged
     balance = ledger.balance(db, row.wallet).gpu_ms
     window = metering.settle(row.billed_to_ms, until, balance, row.gpus)
     if window:
@@ -92,6 +93,7 @@ def tick(deps: Deps) -> int:
     with deps.database.begin() as db:
         if not locks.only_one(db, "tick"):
             return 0
+        ledger.lock_journal(db)
         metered = _due(db)
         _charge(db, metered, now)
         if metered:
