@@ -1,0 +1,76 @@
+"""`axonos status`: the platform on one screen, said openly."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from controller.adapters.reach import listens, url_listens
+from controller.cli.output import connect, json_option, plain, print_json
+from controller.errors import DatabaseUnavailable
+from controller.services.deps import Deps
+from controller.services.status import Status
+from controller.services.status import status as read_status
+
+REPORT_OVERDUE_MS = 15_000
+
+
+@click.command()
+@json_option
+@click.pass_context
+def status(ctx: click.Context, *, as_json: bool) -> None:
+    """Instance, hosts, GPUs, sessions, queue, chain and services. Exits with 4 if a service is missing."""
+    deps = connect()
+    try:
+        found: Status | None = read_status(deps)
+    except DatabaseUnavailable:
+        found = None
+    services = _services(deps, found)
+    well = all(services.values())
+    if as_json:
+        print_json({**(plain(found) if found else {}), "services": services, "ok": well})
+    else:
+        _print(deps, found, services)
+    ctx.exit(0 if well else 4)
+
+
+def _services(deps: Deps, found: Status | None) -> dict[str, bool]:
+    settings = deps.settings
+    services = {
+        "database": found is not None,
+        "web": listens(settings.web.bind, settings.web.port),
+        "worker": bool(found and found.worker_connected),
+        "chain": any(url_listens(url) for url in settings.chain.rpc_urls),
+        "gateway": listens(settings.gateway.bind, settings.gateway.port),
+    }
+    for host, ago in (found.last_report_ms_ago if found else {}).items():
+        services[f"guard of {host}"] = ago is not None and ago < REPORT_OVERDUE_MS
+    return services
+
+
+def _print(deps: Deps, found: Status | None, services: dict[str, bool]) -> None:
+    settings = deps.settings
+    where = "on this machine only" if settings.mode == "local" else "production"
+    click.echo(f"instance {settings.instance}: {settings.mode} ({where}), {settings.web.origin}")
+    if found:
+        if found.simulated:
+            click.echo("GPUs are SIMULATED: desktops are real, but no GPU is passed to them.")
+        for title, counts in (("hosts", found.hosts), ("GPUs", found.gpus), ("sessions", found.sessions)):
+            click.echo(f"{title:<9} {_counts(counts)}")
+        click.echo(f"queue     {found.queue} waiting, {found.runs_waiting} runs in hand")
+        click.echo(f"chain     {settings.chain.name} ({found.watcher.chain_id}), {_watcher(found)}")
+    for name, well in services.items():
+        click.echo(click.style(f"  {'ok     ' if well else 'MISSING'} {name}", fg=None if well else "red"))
+
+
+def _counts(counts: dict[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in sorted(counts.items())) or "none"
+
+
+def _watcher(found: Status) -> str:
+    if found.watcher.stopped_why:
+        return f"watcher STOPPED: {found.watcher.stopped_why}"
+    if found.watcher.block_number is None:
+        return "not read yet"
+    return f"read to block {found.watcher.block_number}"
