@@ -1,0 +1,193 @@
+"""Ansible module: the btrfs file system that holds the homes, on a loop file, mounted with quotas."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import time
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.axonos.platform.plugins.module_utils.differences import (
+    CommandFailed,
+    Differences,
+    run,
+)
+
+DOCUMENTATION = r"""
+module: homes
+short_description: A btrfs file system on a loop file
+description:
+  - Allocates and formats the file once; never formats a file that holds anything.
+  - Loop devices belong to the kernel, not to this machine's view of it, so the one that carries the file is
+    recognised by device and inode number, and missing device nodes are made.
+author: [AxonOS (@axonos)]
+options:
+  file: {description: The loop file., type: path, required: true}
+  mount: {description: Where it is mounted., type: path, required: true}
+  size_gib: {description: Its size at first., type: int, default: 10}
+  unit: {description: Name of the systemd unit that mounts it at each boot., type: str, default: ""}
+  state:
+    description: C(unmounted) detaches the loop device and leaves the file.
+    type: str
+    choices: [mounted, unmounted]
+    default: mounted
+"""
+EXAMPLES = r"""
+- name: Mount the homes
+  axonos.platform.homes:
+    file: /var/lib/axonos/homes.btrfs
+    mount: /var/lib/axonos/homes
+"""
+RETURN = r"""
+device: {description: The loop device, if there is one., type: str, returned: always}
+"""
+LOOP_MAJOR = 7
+MARGIN = 1024**3
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "file": {"type": "path", "required": True},
+            "mount": {"type": "path", "required": True},
+            "size_gib": {"type": "int", "default": 10},
+            "unit": {"type": "str", "default": ""},
+            "state": {"choices": ["mounted", "unmounted"], "default": "mounted"},
+        },
+        supports_check_mode=True,
+    )
+    file, mount = Path(module.params["file"]), Path(module.params["mount"])
+    found = Differences()
+    try:
+        if module.params["state"] == "unmounted":
+            _unmount(file, mount, found, module.check_mode)
+        else:
+            _make(file, module.params["size_gib"], found, module.check_mode)
+            _mount(file, mount, found, module.check_mode)
+            _mount_at_boot(file, mount, module.params["unit"], found, module.check_mode)
+        device = _device_of(file)
+    except (CommandFailed, OSError) as error:
+        module.fail_json(msg=f"The homes on {file} are not as they should be: {error}")
+    module.exit_json(**found.result(device=device))
+
+
+def _make(file: Path, size_gib: int, found: Differences, check: bool) -> None:
+    """The file appears under its name only when it is formatted, so an interruption leaves no half-made one."""
+    if file.exists():
+        return
+    found.note(str(file), "missing")
+    if check:
+        return
+    free = os.statvfs(file.parent).f_bavail * os.statvfs(file.parent).f_frsize
+    if free < size_gib * 1024**3 + MARGIN:
+        raise CommandFailed(f"{size_gib} GiB and some room are needed, {free / 1024**3:.1f} GiB are free")
+    fresh = file.with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    run(["fallocate", "--length", f"{size_gib}GiB", str(fresh)])
+    fresh.chmod(0o600)
+    run(["mkfs.btrfs", "--quiet", "--force", "--label", "axonos-homes", str(fresh)])
+    fresh.replace(file)
+
+
+def _mount(file: Path, mount: Path, found: Differences, check: bool) -> None:
+    if not _is_mounted(file, mount):
+        found.note(str(mount), "not mounted")
+        if check:
+            return
+        mount.mkdir(mode=0o711, exist_ok=True)
+        run(["mount", "-t", "btrfs", "-o", "noatime", _device_of(file) or _attach(file), str(mount)])
+    if not _has_quota(mount):
+        found.note(str(mount), "quotas are off")
+        if not check:
+            run(["btrfs", "quota", "enable", str(mount)])
+
+
+def _mount_at_boot(file: Path, mount: Path, unit: str, found: Differences, check: bool) -> None:
+    """With systemd, mount again after a reboot, before the services that need it."""
+    path = Path("/etc/systemd/system") / unit
+    text = (
+        "[Unit]\nDescription=Homes of AxonOS\nBefore=docker.service\n\n[Service]\nType=oneshot\n"
+        f"RemainAfterExit=yes\nExecStart=/bin/mount -t btrfs -o loop,noatime {file} {mount}\n"
+        f"ExecCondition=/bin/sh -c '! mountpoint --quiet {mount}'\n\n[Install]\nWantedBy=multi-user.target\n"
+    )
+    if not unit or not Path("/run/systemd/system").is_dir():
+        return
+    if path.exists() and path.read_text() == text:
+        return
+    found.note(str(path), "missing or different")
+    if not check:
+        path.write_text(text)
+        run(["systemctl", "daemon-reload"])
+        run(["systemctl", "enable", "--quiet", unit])
+
+
+def _is_mounted(file: Path, mount: Path) -> bool:
+    if not mount.is_mount():
+        return False
+    device = _device_of(file)
+    source = run(["findmnt", "--noheadings", "--output", "SOURCE", "--mountpoint", str(mount)]).split()
+    return device in source
+
+
+def _has_quota(mount: Path) -> bool:
+    try:
+        run(["btrfs", "qgroup", "show", str(mount)])
+    except CommandFailed:
+        return False
+    return True
+
+
+def _device_of(file: Path) -> str | None:
+    """The loop device that carries exactly this file; other machines' files may have the same path."""
+    if not file.exists():
+        return None
+    here = file.stat()
+    device = f"{os.major(here.st_dev)}:{os.minor(here.st_dev)}"
+    listed = run(["losetup", "--json", "--list", "--output", "NAME,BACK-INO,BACK-MAJ:MIN"])
+    for loop in json.loads(listed or "{}").get("loopdevices", []):
+        if int(loop["back-ino"] or 0) == here.st_ino and loop["back-maj:min"] == device:
+            _make_node(loop["name"])
+            return str(loop["name"])
+    return None
+
+
+def _attach(file: Path) -> str:
+    """Another program may take the free device first, then the next one is asked for."""
+    _make_node("/dev/loop-control", major=10, minor=237, kind=stat.S_IFCHR)
+    for _ in range(8):
+        device = run(["losetup", "--find"]).strip()
+        _make_node(device)
+        try:
+            run(["losetup", device, str(file)])
+        except CommandFailed as error:
+            problem = error
+            time.sleep(0.2)
+        else:
+            return device
+    raise problem
+
+
+def _make_node(
+    name: str, major: int = LOOP_MAJOR, minor: int | None = None, kind: int = stat.S_IFBLK
+) -> None:
+    if not Path(name).exists():
+        number = int(name.removeprefix("/dev/loop")) if minor is None else minor
+        os.mknod(name, kind | 0o660, os.makedev(major, number))
+
+
+def _unmount(file: Path, mount: Path, found: Differences, check: bool) -> None:
+    device = _device_of(file)
+    if mount.is_mount():
+        found.note(str(mount), "unmounted")
+        if not check:
+            run(["umount", str(mount)])
+    if device is not None and not check:
+        found.note(device, "detached")
+        if _device_of(file) is not None:
+            run(["losetup", "--detach", device])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""Ansible module: our contracts on the local chain, and the file that says where they are."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.axonos.platform.plugins.module_utils.differences import (
+    CommandFailed,
+    Differences,
+    run,
+)
+
+DOCUMENTATION = r"""
+module: local_chain
+short_description: Our contracts on the local chain
+description:
+  - Compares the recorded genesis block and the contracts' code with the running chain, and deploys where they differ.
+author: [AxonOS (@axonos)]
+options:
+  rpc_url: {description: The local node., type: str, required: true}
+  folder: {description: The chain's folder; C(deployment.json) lies in it., type: path, required: true}
+  faucet_key: {description: File with the faucet's key., type: path, required: true}
+  user: {description: The chain's system user., type: str, required: true}
+  python: {description: The platform's interpreter., type: path, required: true}
+"""
+EXAMPLES = r"""
+- name: Deploy the contracts
+  axonos.platform.local_chain:
+    rpc_url: http://127.0.0.1:8545
+    folder: /var/lib/axonos/chain
+    faucet_key: /var/lib/axonos/secrets/faucet_key
+    user: axonos
+    python: /var/lib/axonos/venv/bin/python
+"""
+RETURN = r"""
+deployment: {description: Addresses and genesis hash., type: dict, returned: when deployed}
+"""
+CONTRACTS = ("usdc", "axgt", "eth_usd_feed", "multicall3")
+
+
+def main() -> None:
+    names = ("rpc_url", "folder", "faucet_key", "user", "python")
+    module = AnsibleModule(
+        argument_spec={name: {"type": "str", "required": True} for name in names}, supports_check_mode=True
+    )
+    params, found = module.params, Differences()
+    record = Path(params["folder"]) / "deployment.json"
+    try:
+        problem = _problem(params["rpc_url"], record)
+        if problem:
+            found.note("contracts", problem)
+        if problem and not module.check_mode:
+            _deploy(params)
+        deployment = json.loads(record.read_text()) if record.exists() else {}
+    except (CommandFailed, OSError, ValueError) as error:
+        module.fail_json(msg=f"The local chain: {error}")
+    module.exit_json(**found.result(deployment=deployment))
+
+
+def _problem(rpc_url: str, record: Path) -> str | None:
+    """What is wrong with the deployment; None if chain and record agree."""
+    if not record.exists():
+        return "not deployed"
+    known = json.loads(record.read_text())
+    if _ask(rpc_url, "eth_getBlockByNumber", "0x0", False)["hash"] != known["genesis_hash"]:
+        return "recorded for another chain"
+    missing = [
+        name for name in CONTRACTS if _ask(rpc_url, "eth_getCode", known[name], "latest") in {"", "0x"}
+    ]
+    return f"missing: {', '.join(missing)}" if missing else None
+
+
+def _deploy(params: dict[str, str]) -> None:
+    run(
+        ["runuser", "-u", params["user"], "--", params["python"], "-I", "-m", "infra.devchain", "deploy"]
+        + ["--dir", params["folder"], "--faucet-key", params["faucet_key"], "--rpc", params["rpc_url"]]
+    )
+
+
+def _ask(url: str, method: str, *arguments: Any) -> Any:
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": arguments}).encode()
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return json.load(answer)["result"]
+
+
+if __name__ == "__main__":
+    main()

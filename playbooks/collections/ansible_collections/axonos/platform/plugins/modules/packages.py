@@ -1,0 +1,114 @@
+"""Ansible module: Debian packages that must be installed, without recommended ones."""
+
+from __future__ import annotations
+
+import glob
+import os
+import subprocess
+import time
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.axonos.platform.plugins.module_utils.differences import (
+    CommandFailed,
+    Differences,
+    run,
+)
+
+DOCUMENTATION = r"""
+module: packages
+short_description: Debian packages that must be installed
+description:
+  - Looks with C(dpkg-query), which takes milliseconds; fetches only what is missing.
+  - Waits for another apt, and tries again when the package registry is slow.
+author: [AxonOS (@axonos)]
+options:
+  names: {description: Package names., type: list, elements: str, required: true}
+  unless:
+    description: A path or pattern; where it exists, another package brings the same and nothing is installed.
+    type: str
+  preset:
+    description: Files by path with their text, written before an installation where there is none yet.
+    type: dict
+    default: {}
+  attempts: {description: How often to try., type: int, default: 3}
+  timeout_s: {description: Limit of one attempt in seconds., type: int, default: 900}
+"""
+EXAMPLES = r"""
+- name: Have a firewall
+  axonos.platform.packages:
+    names: [nftables]
+"""
+RETURN = r"""
+results: {description: Each package that was missing., type: list, returned: always}
+"""
+APT = ["apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=600", "-o", "Acquire::Retries=3"]
+QUIET = ["-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold"]
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "names": {"type": "list", "elements": "str", "required": True},
+            "unless": {"type": "str"},
+            "preset": {"type": "dict", "default": {}},
+            "attempts": {"type": "int", "default": 3},
+            "timeout_s": {"type": "int", "default": 900},
+        },
+        supports_check_mode=True,
+    )
+    there = bool(module.params["unless"] and glob.glob(module.params["unless"]))
+    missing = [] if there else _missing(module.params["names"])
+    found = Differences()
+    for name in missing:
+        found.note(name, "not installed")
+    if missing and not module.check_mode:
+        try:
+            _preset(module.params["preset"])
+            _install(missing, module.params["attempts"], module.params["timeout_s"])
+        except CommandFailed as error:
+            module.fail_json(
+                msg=f"Packages {', '.join(missing)} could not be installed: {error}. "
+                "Check the network and the package registry, then run it again: it continues."
+            )
+    module.exit_json(**found.result())
+
+
+def _missing(names: list[str]) -> list[str]:
+    listed = subprocess.run(
+        ["dpkg-query", "-W", "-f", "${Package} ${db:Status-Abbrev}\n", *names],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    installed = {line.split()[0] for line in listed.stdout.splitlines() if line.split()[1:] == ["ii"]}
+    return [name for name in names if name not in installed]
+
+
+def _preset(files: dict[str, str]) -> None:
+    for name, text in files.items():
+        path = Path(name)
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+
+
+def _install(names: list[str], attempts: int, timeout_s: int) -> None:
+    os.environ["DEBIAN_FRONTEND"] = "noninteractive"
+    for attempt in range(1, attempts + 1):
+        try:
+            run(
+                ["dpkg", "--configure", "-a"], timeout_s=timeout_s
+            )  # ends what an interruption left half done
+            run([*APT, "update"], timeout_s=timeout_s)
+            run([*APT, *QUIET, "install", "--no-install-recommends", *names], timeout_s=timeout_s)
+        except CommandFailed:
+            if attempt == attempts:
+                raise
+            time.sleep(5 * attempt)
+        else:
+            return
+
+
+if __name__ == "__main__":
+    main()

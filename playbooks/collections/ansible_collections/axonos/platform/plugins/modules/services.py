@@ -1,0 +1,173 @@
+"""Ansible module: programs that have to run, by systemd where it runs, by supervisord where it does not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.axonos.platform.plugins.module_utils.differences import CommandFailed, Differences
+from ansible_collections.axonos.platform.plugins.module_utils.service import (
+    Service,
+    answers,
+    running_digest,
+    wait_until_ready,
+)
+from ansible_collections.axonos.platform.plugins.module_utils.supervisor import Supervisor
+from ansible_collections.axonos.platform.plugins.module_utils.systemd import Systemd
+
+DOCUMENTATION = r"""
+module: services
+short_description: Programs that have to run
+description:
+  - Writes a systemd unit where systemd runs, else a program of a supervisord that belongs to the instance.
+  - Starts what does not run or does not answer; restarts what runs with another definition or other inputs.
+  - Waits until each answers before it goes on to the next.
+author: [AxonOS (@axonos)]
+options:
+  instance: {description: Name of the instance; part of the units' names., type: str, required: true}
+  state_dir: {description: Folder for supervisord's files and logs., type: path, required: true}
+  run_dir: {description: Folder for supervisord's socket., type: path, required: true}
+  services:
+    description:
+      - C(name), C(command), C(user), C(directory), C(environment), C(inputs), C(stop_signal), C(stop_s), C(ready)
+        (C(tcp:PORT), C(unix:PATH), C(http:PORT/PATH)), C(ready_s).
+      - With C(system_unit) the distribution's own unit is used where systemd runs, and a program that answers
+        already is left alone.
+    type: list
+    elements: dict
+    required: true
+  state: {description: Whether they shall run., type: str, choices: [started, stopped], default: started}
+  supervisord: {description: The program., type: path, default: supervisord}
+  finish: {description: With C(stopped), end supervisord as well., type: bool, default: false}
+"""
+EXAMPLES = r"""
+- name: Run the site
+  axonos.platform.services:
+    instance: axonos
+    state_dir: /var/lib/axonos
+    run_dir: /run/axonos
+    services:
+      - name: web
+        command: [/var/lib/axonos/venv/bin/gunicorn, "controller.app:wsgi()"]
+        user: axonos
+        ready: http:8080/healthz
+"""
+RETURN = r"""
+results: {description: Each service that was not as it should be, and how., type: list, returned: always}
+"""
+CHECK_PATIENCE_S = 3
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "instance": {"type": "str", "required": True},
+            "state_dir": {"type": "path", "required": True},
+            "run_dir": {"type": "path", "required": True},
+            "services": {"type": "list", "elements": "dict", "required": True},
+            "state": {"choices": ["started", "stopped"], "default": "started"},
+            "supervisord": {"type": "path", "default": "supervisord"},
+            "finish": {"type": "bool", "default": False},
+        },
+        supports_check_mode=True,
+    )
+    backend = _backend(module.params)
+    services = [Service.parse(data, module.params["instance"]) for data in module.params["services"]]
+    found = Differences()
+    try:
+        if module.params["state"] == "started":
+            for service in services:
+                _start(backend, service, found, module.check_mode)
+        else:
+            _stop_all(backend, services, found, module)
+    except (CommandFailed, OSError) as error:
+        module.fail_json(msg=str(error), **{"results": found.results})
+    module.exit_json(**found.result())
+
+
+def _backend(params: dict[str, str]) -> Systemd | Supervisor:
+    prefix = "axonos" if params["instance"] == "axonos" else f"axonos-{params['instance']}"
+    if Path("/run/systemd/system").is_dir():
+        return Systemd(prefix, Path(params["run_dir"]))
+    state = Path(params["state_dir"])
+    return Supervisor(
+        params["instance"],
+        state / "supervisor",
+        Path(params["run_dir"]),
+        state / "logs",
+        params["supervisord"],
+    )
+
+
+def _start(backend: Systemd | Supervisor, service: Service, found: Differences, check: bool) -> None:
+    if _is_somebody_elses(backend, service):
+        return
+    text = backend.text(service)
+    written = _uses_own_definition(backend, service)
+    problem = _problem(backend, service, text if written else None)
+    if problem is None and service.restart:
+        problem = "its configuration was mended"
+    if problem is None:
+        return
+    found.note(service.name, problem)
+    if check:
+        return
+    backend.prepare()
+    if written:
+        _write(backend.definition(service), text)
+    backend.apply(service)
+    if not wait_until_ready(service, lambda: backend.pid(service)):
+        raise CommandFailed(
+            f"{service.name} did not start within {service.ready_s} s. Its last lines:\n"
+            f"{backend.last_lines(service.name)}"
+        )
+
+
+def _is_somebody_elses(backend: Systemd | Supervisor, service: Service) -> bool:
+    """A program like Docker that answers already and was not started by us stays as it is."""
+    return bool(service.system_unit) and not backend.pid(service) and answers(service.ready)
+
+
+def _uses_own_definition(backend: Systemd | Supervisor, service: Service) -> bool:
+    return not (isinstance(backend, Systemd) and service.system_unit)
+
+
+def _problem(backend: Systemd | Supervisor, service: Service, text: str | None) -> str | None:
+    """What is wrong with the service; None if it runs as wanted and answers."""
+    path = backend.definition(service)
+    if text is not None and (not path.exists() or path.read_text() != text):
+        return "definition differs" if path.exists() else "not set up"
+    pid = backend.pid(service)
+    if not pid:
+        return "stopped"
+    if text is not None and running_digest(pid) != service.digest:
+        return "runs an older definition"
+    patient = Service(service.name, service.command, ready=service.ready, ready_s=CHECK_PATIENCE_S)
+    return None if wait_until_ready(patient, lambda: True) else "does not answer"
+
+
+def _write(path: Path, text: str) -> None:
+    fresh = path.with_suffix(".new")
+    fresh.write_text(text)
+    fresh.chmod(0o644)
+    fresh.replace(path)
+
+
+def _stop_all(
+    backend: Systemd | Supervisor, services: list[Service], found: Differences, module: AnsibleModule
+) -> None:
+    """Stop in the reverse order. Definitions stay: a stopped service is named as such by the next check."""
+    for service in reversed(services):
+        if not _uses_own_definition(backend, service) or not backend.definition(service).exists():
+            continue
+        if module.check_mode:
+            if backend.pid(service):
+                found.note(service.name, "stopped")
+        elif backend.stop(service.name):
+            found.note(service.name, "stopped")
+    if module.params["finish"] and not module.check_mode and backend.shut_down():
+        found.note("supervisord", "stopped")
+
+
+if __name__ == "__main__":
+    main()
