@@ -101,8 +101,8 @@ class Platform:
                 {"w": wallet},
             )
             if amount:
-                key = f"dep:test:{next(self.numbers)}"
-                posting = ledger.Posting(key, "deposit", "issued:test", f"user:{wallet}", amount)
+                key = f"grant:test:{next(self.numbers)}"
+                posting = ledger.Posting(key, "grant", "issued:test", f"user:{wallet}", amount)
                 ledger.post(db, at_ms=self.clock.now_ms(), transfers=[posting])
 
     def add_host(self, name: str = "local", gpus: int = 8, *, simulated: bool = True) -> None:

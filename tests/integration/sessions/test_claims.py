@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import pytest
 from session_kit import MINUTE, OTHER, WALLET, make_platform
@@ -111,7 +112,7 @@ def test_twenty_parallel_claims_for_eight_gpus(platform):
     wallets = [f"0x{i:040x}" for i in range(1, 21)]
     for wallet in wallets:
         platform.credit(wallet, 60)
-    platform.deps = platform.deps.__class__(**{**vars(platform.deps), "new_id": unique_ids()})
+    platform.deps = replace(platform.deps, new_id=unique_ids())
     got = claim_at_once(platform, wallets, "small")
     states = sorted(view.state for view in got.values())
     assert states == ["queued"] * 12 + ["starting"] * 8
@@ -124,7 +125,7 @@ def test_twenty_parallel_claims_for_eight_gpus(platform):
 
 
 def test_one_wallet_claiming_in_parallel_gets_one_session(platform):
-    platform.deps = platform.deps.__class__(**{**vars(platform.deps), "new_id": unique_ids()})
+    platform.deps = replace(platform.deps, new_id=unique_ids())
     barrier, got = threading.Barrier(6), []
 
     def one():

@@ -1,0 +1,176 @@
+"""The run queue: leases, fencing, events, and a worker that is killed in the middle of a run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from session_kit import WALLET
+
+from controller.errors import DatabaseUnavailable
+from controller.services import run_outcomes, run_work, runs, sessions
+from controller.services.ports import RunOutcome
+
+pytestmark = pytest.mark.integration
+
+
+def test_every_event_is_stored_in_order(platform):
+    sessions.claim(platform.deps, WALLET, "small")
+    platform.work()
+    rows = platform.rows("SELECT run_id, attempt, seq, event, task FROM run_event ORDER BY seq")
+    ((run_id,),) = platform.rows("SELECT id FROM run")
+    assert rows == [
+        (run_id, 1, 1, "playbook_on_start", None),
+        (run_id, 1, 2, "runner_on_ok", "session"),
+    ]
+
+
+def test_a_run_is_taken_by_one_worker_only(platform):
+    sessions.claim(platform.deps, WALLET, "small")
+    assert runs.take(platform.deps, "one") is not None
+    assert runs.take(platform.deps, "two") is None
+
+
+def test_a_stale_worker_changes_nothing(platform):
+    sessions.claim(platform.deps, WALLET, "small")
+    stale = runs.take(platform.deps, "one")
+    assert stale is not None
+    platform.clock.advance(runs.LEASE_MS - 1)
+    assert runs.take(platform.deps, "two") is None
+    assert runs.renew(platform.deps, stale)
+    platform.clock.advance(runs.LEASE_MS + 1)
+    fresh = runs.take(platform.deps, "two")
+    assert fresh is not None
+    assert (fresh.id, fresh.attempt) == (stale.id, 2)
+    assert not runs.renew(platform.deps, stale)
+    runs.store_events(
+        platform.deps, stale, [{"seq": 1, "event": "late", "task": None, "at": 1, "data": "{}"}]
+    )
+    assert platform.rows("SELECT 1 FROM run_event") == []
+    failed = RunOutcome(succeeded=False, result={}, error_code="timeout")
+    assert not run_outcomes.finish(platform.deps, stale, failed)
+    assert platform.rows("SELECT state FROM gpu_session") == [("starting",)]
+    assert run_work.work(platform.deps, platform.provisioner, fresh)
+    assert platform.rows("SELECT state FROM gpu_session") == [("running",)]
+
+
+def test_each_attempt_gets_a_higher_fencing_token(platform):
+    sessions.claim(platform.deps, WALLET, "small")
+    tokens = []
+    for _ in range(2):
+        taken = runs.take(platform.deps, "w")
+        assert taken is not None
+        run_work_started(platform, taken)
+        tokens.append(platform.provisioner.requests[-1][1]["fencing_token"])
+        platform.clock.advance(runs.LEASE_MS + 1)
+    assert tokens[1] > tokens[0]
+
+
+def run_work_started(platform, taken):
+    """Do the run, but die before its outcome is written."""
+    original = run_outcomes.finish
+    run_outcomes.finish = lambda *_: True
+    try:
+        run_work.work(platform.deps, platform.provisioner, taken)
+    finally:
+        run_outcomes.finish = original
+
+
+def test_a_stop_waits_for_the_start_before_it(platform):
+    view = sessions.claim(platform.deps, WALLET, "small")
+    start = runs.take(platform.deps, "w")
+    assert start is not None
+    sessions.end(platform.deps, WALLET, view.id)
+    assert runs.take(platform.deps, "w") is None
+    run_work.work(platform.deps, platform.provisioner, start)
+    stop = runs.take(platform.deps, "w")
+    assert stop is not None
+    assert stop.playbook == "session_stop.yml"
+
+
+def test_a_start_that_nobody_took_is_called_off(platform):
+    view = sessions.claim(platform.deps, WALLET, "small")
+    sessions.end(platform.deps, WALLET, view.id)
+    platform.work()
+    assert [p for p, _ in platform.provisioner.requests] == ["session_stop.yml"]
+    assert platform.rows("SELECT error_code FROM run ORDER BY id") == [("called_off",), (None,)]
+
+
+def test_events_wait_while_the_database_is_away(platform, monkeypatch):
+    sessions.claim(platform.deps, WALLET, "small")
+    taken = runs.take(platform.deps, "w")
+    assert taken is not None
+    events, real, down = run_work.Events(platform.deps, taken), runs.store_events, [True]
+
+    def store(deps, run, rows):
+        if down[0]:
+            raise DatabaseUnavailable
+        real(deps, run, rows)
+
+    monkeypatch.setattr(runs, "store_events", store)
+    events({"event": "a", "counter": 1, "event_data": {"res": {"text": "zero \u0000 byte"}}})
+    down[0] = False
+    events({"event": "b", "counter": 2, "event_data": {}})
+    assert platform.rows("SELECT event FROM run_event ORDER BY seq") == [("a",), ("b",)]
+
+
+def test_give_back_makes_a_run_available_at_once(platform):
+    sessions.claim(platform.deps, WALLET, "small")
+    taken = runs.take(platform.deps, "one")
+    assert taken is not None
+    runs.give_back(platform.deps, taken)
+    again = runs.take(platform.deps, "two")
+    assert again is not None
+    assert (again.id, again.attempt) == (taken.id, 1)
+
+
+WORKER = """
+import sys, time
+sys.path[:0] = [{tests!r}, {here!r}]
+from controller.adapters.database import PostgresDatabase
+from controller.services import run_work, runs
+from session_kit import make_platform
+platform = make_platform(PostgresDatabase({url!r}))
+platform.clock.ms = {now}
+
+class Stuck:
+    def run(self, *, on_event, **_):
+        on_event({{"event": "playbook_on_start", "counter": 1, "event_data": {{}}}})
+        print("in the middle", flush=True)
+        time.sleep(600)
+
+taken = runs.take(platform.deps, "victim")
+run_work.work(platform.deps, Stuck(), taken)
+"""
+
+
+def test_a_worker_killed_in_the_middle_is_followed_by_another(platform, database_url):
+    view = sessions.claim(platform.deps, WALLET, "small")
+    here = Path(__file__).parent
+    source = WORKER.format(
+        tests=str(here.parents[1]), here=str(here), url=database_url, now=platform.clock.now_ms()
+    )
+    victim = subprocess.Popen([sys.executable, "-c", source], stdout=subprocess.PIPE, text=True)
+    try:
+        assert victim.stdout is not None
+        assert victim.stdout.readline().strip() == "in the middle"
+    finally:
+        os.kill(victim.pid, signal.SIGKILL)
+        victim.wait(timeout=30)
+        victim.stdout.close()
+    assert platform.work() == 0, "its lease still runs"
+    platform.clock.advance(runs.LEASE_MS + 1)
+    began = time.monotonic()
+    assert platform.work() == 1
+    assert time.monotonic() - began < 10
+    now = sessions.current(platform.deps, WALLET)
+    assert now is not None
+    assert (now.id, now.state) == (view.id, "running")
+    assert platform.gpus() == {"free": 7, "leased": 1}
+    attempts = platform.rows("SELECT DISTINCT attempt FROM run_event ORDER BY attempt")
+    assert attempts == [(1,), (2,)]
