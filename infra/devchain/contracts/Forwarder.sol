@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+interface IToken {
+    function transfer(address to, uint256 value) external returns (bool);
+}
+
+/// Pays in the ways that a plain transfer does not: through a contract, several at once, inside a call that is
+/// undone, by self-destruct. Each is a case that a deposit watcher must get right.
+contract Forwarder {
+    receive() external payable {}
+
+    function forward(address payable to) external payable {
+        _pay(to, msg.value);
+    }
+
+    function batch(address payable[] calldata to, uint256[] calldata values) external payable {
+        require(to.length == values.length, "Forwarder: lengths differ");
+        for (uint256 i = 0; i < to.length; i++) {
+            _pay(to[i], values[i]);
+        }
+    }
+
+    /// ETH and a token in one transaction; the token amount must already be here.
+    function both(address payable to, address token, uint256 value) external payable {
+        _pay(to, msg.value);
+        require(IToken(token).transfer(to, value), "Forwarder: token refused");
+    }
+
+    function tokens(address token, address[] calldata to, uint256[] calldata values) external {
+        require(to.length == values.length, "Forwarder: lengths differ");
+        for (uint256 i = 0; i < to.length; i++) {
+            require(IToken(token).transfer(to[i], values[i]), "Forwarder: token refused");
+        }
+    }
+
+    /// The innermost payment succeeds, the frame around it reverts, the transaction succeeds: nothing is paid.
+    function swallow(address payable to) external payable {
+        (bool ok,) = address(this).call{value: msg.value}(abi.encodeCall(this.payThenRevert, (to)));
+        require(!ok, "Forwarder: the frame should have reverted");
+    }
+
+    function payThenRevert(address payable to) external payable {
+        _pay(to, msg.value);
+        revert("Forwarder: undone");
+    }
+
+    function fail() external payable {
+        revert("Forwarder: always fails");
+    }
+
+    function bequeath(address payable to) external payable {
+        new Bequest{value: msg.value}(to);
+    }
+
+    function _pay(address payable to, uint256 value) private {
+        (bool ok,) = to.call{value: value}("");
+        require(ok, "Forwarder: payment refused");
+    }
+}
+
+/// Leaves its value to `to` without calling it.
+contract Bequest {
+    constructor(address payable to) payable {
+        selfdestruct(to);
+    }
+}
