@@ -1,0 +1,62 @@
+"""`axonos bench`: measures the running platform and prints one JSON object a benchmark."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from controller.bench import launch as launch_bench
+from controller.bench.figures import Outcome
+from controller.errors import Refused
+from controller.settings import Settings, load_settings
+
+_config = click.option("--config", type=click.Path(path_type=Path), help="The instance's axonos.toml.")
+_json = click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+
+
+@click.group()
+def bench() -> None:
+    """Measure the running platform, the peer beside it in the same run.
+
+    Local mode only; as root, since the peer is a plain `docker run`. Exits with 1 if a goal is missed.
+    """
+
+
+@bench.command()
+@click.option("--runs", default=20, show_default=True, type=click.IntRange(1), help="Launches of each kind.")
+@_config
+@_json
+def launch(runs: int, config: Path | None, as_json: bool) -> None:
+    """Click to painted desktop, cold, in turn with a plain container of the same image."""
+    told = (lambda _: None) if as_json else (lambda text: click.echo(text, err=True))
+    _show(launch_bench.run(_local(config), runs, told), as_json=as_json)
+
+
+@bench.command(name="all")
+@_config
+@_json
+def all_(config: Path | None, as_json: bool) -> None:
+    """Every benchmark, each with its default size."""
+    told = (lambda _: None) if as_json else (lambda text: click.echo(text, err=True))
+    _show(launch_bench.run(_local(config), 20, told), as_json=as_json)
+
+
+def _local(config: Path | None) -> Settings:
+    settings = load_settings(config)
+    if settings.mode != "local":
+        raise Refused("Benchmarks pay with play money: they need local mode.")
+    return settings
+
+
+def _show(outcome: Outcome, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(outcome.as_json()))
+    else:
+        for key, value in outcome.figures.items():
+            goal = outcome.goals.get(key)
+            click.echo(f"{key:24} {value:>10}" + (f"   goal {goal[0]} {goal[1]}" if goal else ""))
+        click.echo(outcome.how)
+    sys.exit(0 if outcome.ok else 1)
