@@ -1,0 +1,131 @@
+"""The gateway: accepts browsers, admits them by ticket, joins them to desktops, and drains on SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import signal
+import socket
+from contextlib import suppress
+
+from controller.adapters.tickets import load_verifier
+from controller.domain.ticket import TicketClaims
+from controller.gateway import desktop
+from controller.gateway.admission import NO_DESKTOP, TAKEN_OVER, Admission
+from controller.gateway.stream import GOING_AWAY, Browser, Desktop
+from controller.host.config import HostConfig
+from controller.host.instants import now_ms
+
+log = logging.getLogger("axonos.gateway")
+PING_EVERY_S = 20.0
+SILENT_S = 60.0
+DRAIN_S = 3.0
+
+
+class Gateway:
+    """The streams of one host. A second stream of a desktop takes it over from the first."""
+
+    def __init__(self, config: HostConfig) -> None:
+        """Args: the host's configuration; its public key is read here, once."""
+        self.origin = config.pages_origin
+        self.started_at_ms = now_ms()
+        self.streams: dict[str, Browser] = {}
+        self.browsers: set[Browser] = set()
+        self._config = config
+        self._admission = Admission(
+            config.name, config.pages_origin, load_verifier(config.ticket_public_key), self.started_at_ms
+        )
+        self._empty = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def accept(self) -> Browser:
+        """A protocol for a new connection."""
+        browser = Browser(self)
+        self.browsers.add(browser)
+        return browser
+
+    def admit(self, ticket: str) -> TicketClaims:
+        """Burn a ticket. Raises NotAdmitted."""
+        return self._admission.admit(ticket, now_ms())
+
+    def connect(self, browser: Browser) -> None:
+        """Join a browser to its desktop, away from whoever had it. Raises NoDesktop."""
+        link = desktop.connect(self._config.run_dir, browser.slot, self._config.session_uid)
+        before = self.streams.get(browser.slot)
+        self.streams[browser.slot] = browser
+        if before is not None:
+            before.close(TAKEN_OVER, "opened elsewhere")
+        browser.transport.pause_reading()
+        loop = asyncio.get_running_loop()
+        task = loop.create_task(self._join(browser, link))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        log.info("stream of slot %s opened, %d now", browser.slot, len(self.streams))
+
+    async def _join(self, browser: Browser, link: socket.socket) -> None:
+        try:
+            await asyncio.get_running_loop().create_unix_connection(lambda: Desktop(browser), sock=link)
+        except OSError as error:
+            link.close()
+            browser.close(NO_DESKTOP, str(error.strerror))
+
+    def left(self, browser: Browser) -> None:
+        """A connection is gone."""
+        self.browsers.discard(browser)
+        if not self.browsers:
+            self._empty.set()
+        if self.streams.get(browser.slot) is browser:
+            del self.streams[browser.slot]
+            log.info("stream of slot %s ended, %d now", browser.slot, len(self.streams))
+
+    def health(self) -> bytes:
+        """The body of /healthz."""
+        return json.dumps(
+            {"ok": True, "streams": len(self.streams), "started_at_ms": self.started_at_ms}
+        ).encode()
+
+    def look_after(self) -> None:
+        """Ping all, drop the silent, forget old tickets."""
+        oldest = asyncio.get_running_loop().time() - SILENT_S
+        for browser in list(self.streams.values()):
+            if browser.heard_s < oldest:
+                browser.transport.abort()
+            else:
+                browser.ping()
+        self._admission.forget_expired(now_ms())
+
+    async def drain(self) -> None:
+        """Tell every browser to come back with a new ticket, and wait a little for their answers.
+
+        To be called when no connection is accepted any more.
+        """
+        if not self.browsers:
+            return
+        self._empty.clear()
+        for browser in list(self.browsers):
+            browser.close(GOING_AWAY, "the gateway restarts")
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._empty.wait(), DRAIN_S)
+
+
+async def serve(config: HostConfig, *, ping_every_s: float = PING_EVERY_S) -> None:
+    """Run until SIGTERM or SIGINT.
+
+    Raises:
+        SettingsInvalid: the public key cannot be read.
+        OSError: the port is taken.
+    """
+    loop = asyncio.get_running_loop()
+    gateway, stopping = Gateway(config), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    server = await loop.create_server(gateway.accept, config.gateway_bind, config.gateway_port, backlog=512)
+    log.info("gateway of host %s listens on %s:%d", config.name, config.gateway_bind, config.gateway_port)
+    while not stopping.is_set():
+        try:
+            await asyncio.wait_for(stopping.wait(), ping_every_s)
+        except TimeoutError:
+            gateway.look_after()
+    server.close()
+    await gateway.drain()
