@@ -1,4 +1,4 @@
-"""The peer of a launch: the same image by a plain `docker run`, watched through its own socket until painted."""
+"""The peer of a launch: a plain `docker run` of the same image, watched through its socket until painted."""
 
 from __future__ import annotations
 
@@ -23,11 +23,7 @@ async def launch_ms(image: str, uid: int) -> float:
         image: image ID.
         uid: the desktop's user inside the image.
     """
-    folder = Path(tempfile.mkdtemp(prefix="axonos-bench-"))
-    for name in ("desktop", "home"):
-        (folder / name).mkdir()
-        os.chown(folder / name, uid, uid)
-    folder.chmod(0o711)
+    folder = _make_folder(uid)
     began = time.monotonic()
     container = await asyncio.to_thread(_run, image, folder)
     try:
@@ -36,6 +32,15 @@ async def launch_ms(image: str, uid: int) -> float:
     finally:
         await asyncio.to_thread(_docker, "rm", "-f", container)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _make_folder(uid: int) -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="axonos-bench-"))
+    for name in ("desktop", "home"):
+        (folder / name).mkdir()
+        os.chown(folder / name, uid, uid)
+    folder.chmod(0o711)
+    return folder
 
 
 def _run(image: str, folder: Path) -> str:
