@@ -30,7 +30,7 @@ ALLOWED = {
     "app": CORE | {"domain", "services", "web", "adapters"},
     "worker": CORE | {"domain", "services", "adapters", "worker"},
     "migrations": {"models", "settings", "migrations", "errors"},
-    "gateway": {"gateway", "domain", "adapters", "settings", "errors"},
+    "gateway": {"gateway", "host", "domain", "adapters", "settings", "errors"},
     "guard": {"guard", "host", "settings", "errors"},
     "host": {"host", "settings", "errors"},
     "selfcheck": {"selfcheck", "rfb", "settings", "errors"},
