@@ -22,9 +22,10 @@ Event = dict[str, Any]
 class AnsibleProvisioner:
     """Implements `ports.Provisioner`. Threads may share it."""
 
-    def __init__(self, playbooks_dir: Path, runs_dir: Path) -> None:
-        """Args: where the playbooks and their ansible.cfg are; a folder for the runs' private folders."""
-        self._playbooks, self._runs = playbooks_dir, runs_dir
+    def __init__(self, playbooks_dir: Path, state_dir: Path) -> None:
+        """Args: where the playbooks and their ansible.cfg are; the instance's state folder, on every host."""
+        self._playbooks, self._state = playbooks_dir, state_dir
+        self._runs = state_dir / "runs"
 
     def run(
         self,
@@ -50,7 +51,7 @@ class AnsibleProvisioner:
                 private_data_dir=str(private),
                 ident=str(run_id),
                 playbook=str(self._playbooks / playbook),
-                inventory=_inventory(host),
+                inventory=self._inventory(host),
                 extravars=variables,
                 envvars=self._environment(),
                 event_handler=heard,
@@ -65,6 +66,17 @@ class AnsibleProvisioner:
             return answer.outcome(str(runner.status))
         finally:
             shutil.rmtree(private, ignore_errors=True)
+
+    def _inventory(self, host: dict[str, Any]) -> dict[str, Any]:
+        facts = {
+            "ansible_connection": host["connection"],
+            "ansible_host": host["address"],
+            "axonos_host_program": str(self._state / "venv/bin/axonos-host"),
+            "axonos_host_config": str(self._state / "host.toml"),
+        }
+        if host["connection"] == "local":
+            facts["ansible_python_interpreter"] = sys.executable
+        return {"all": {"hosts": {host["name"]: facts}}}
 
     def _environment(self) -> dict[str, str]:
         programs = str(Path(sys.executable).parent)
@@ -102,10 +114,3 @@ class _Answer:
         else:
             code = str(self._result.get("code") or "run_failed")
         return RunOutcome(succeeded=False, result=self._result, error_code=code)
-
-
-def _inventory(host: dict[str, Any]) -> dict[str, Any]:
-    facts = {"ansible_connection": host["connection"], "ansible_host": host["address"]}
-    if host["connection"] == "local":
-        facts["ansible_python_interpreter"] = sys.executable
-    return {"all": {"hosts": {host["name"]: facts}}}

@@ -89,7 +89,7 @@ def main() -> int:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    provisioner = AnsibleProvisioner(settings.playbooks_dir, settings.state_dir / "runs")
+    provisioner = AnsibleProvisioner(settings.playbooks_dir, settings.state_dir)
     worker = make_worker(deps, provisioner, stopping)
     log.info("worker of instance %s starts, %s loops", settings.instance, len(worker.loops))
     left = worker.serve()
