@@ -10,8 +10,9 @@ from werkzeug.wrappers import Response
 from controller.domain.profiles import GPU_MS_PER_MINUTE
 from controller.services import ledger, sessions, site
 from controller.web.context import deps, visitor_or_none, wallet, wallet_or_none
+from controller.web.statement_words import readable
 
-STATEMENT_LINES = 200
+STATEMENT_LINES = 5_000
 blueprint = Blueprint("pages", __name__)
 
 
@@ -58,5 +59,5 @@ def desktop(session_id: str) -> Response | str:
 def statement() -> Response | str:
     if visitor_or_none() is None:
         return redirect("/launch")
-    lines = ledger.statement(deps(), wallet(), STATEMENT_LINES)
+    lines = readable(ledger.statement(deps(), wallet(), STATEMENT_LINES))
     return render_template("statement.html", lines=lines)
