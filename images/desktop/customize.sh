@@ -1,0 +1,72 @@
+#!/bin/sh
+# customize.sh ROOT OVERLAY WHEELS: turns the installed packages into the desktop image.
+# Everything is done with the image's own programs, so the machine that builds leaves no mark.
+set -eu
+root=$1 overlay=$2 wheels=$3
+inside() { chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 HOME=/nonexistent "$@"; }
+
+echo 'axon:x:7000:7000:AxonOS:/home/axon:/bin/bash' >>"$root/etc/passwd"
+echo 'axon:x:7000:' >>"$root/etc/group"
+echo 'axon:!:20000:0:99999:7:::' >>"$root/etc/shadow"
+echo 'axon:!::' >>"$root/etc/gshadow"
+
+# The overlay, with modes that do not depend on the umask of the checkout.
+(cd "$overlay" && find . -type f -print) | while IFS= read -r file; do
+  mode=0644
+  if [ -x "$overlay/$file" ]; then mode=0755; fi
+  install -D -m "$mode" "$overlay/$file" "$root/$file"
+done
+install -d -m 1777 "$root/tmp/.X11-unix" "$root/tmp/.ICE-unix"
+install -d -o 7000 -g 7000 -m 0700 "$root/home/axon" "$root/run/user/7000" "$root/run/desktop" "$root/run/axonos"
+chmod 0755 "$root/run/user"
+
+# JupyterLab. It sees packages that the user installs with pip; its own never change.
+mkdir "$root/wheels"
+cp "$wheels"/*.whl "$root/wheels/"
+inside python3 -m venv --system-site-packages --without-pip /opt/jupyter
+pip=$(cd "$root" && ls usr/share/python-wheels/pip-*.whl)
+inside PYTHONPATH="/$pip" /opt/jupyter/bin/python -m pip install --quiet --no-index --no-deps --no-compile \
+  --ignore-installed --disable-pip-version-check --no-cache-dir $(cd "$root" && ls wheels/*.whl | sed 's|^|/|')
+rm -r "$root/wheels"
+rm -rf "$root"/opt/jupyter/share/jupyter/lab/schemas/.cache
+(cd "$root/opt/jupyter" && find . -type d \( -name tests -o -name test \) -path '*/site-packages/*' -prune -exec rm -r {} +)
+find "$root/opt/jupyter" -name '*.map' -delete
+# Byte code checked by content, not by time: the same on every machine.
+inside PYTHONHASHSEED=0 /opt/jupyter/bin/python -m compileall -q -j 2 --invalidation-mode unchecked-hash \
+  /opt/jupyter/lib /usr/libexec/axonos
+
+# The wallpaper, drawn from its vector source.
+inside python3 -c '
+import gi
+gi.require_version("GdkPixbuf", "2.0")
+from gi.repository import GdkPixbuf
+folder = "/usr/share/backgrounds/axonos/"
+GdkPixbuf.Pixbuf.new_from_file_at_scale(folder + "axonos.svg", 1920, 1200, False).savev(folder + "axonos.png", "png", ["compression"], ["6"])
+'
+ln -sf /usr/share/backgrounds/axonos/axonos.png "$root/usr/share/backgrounds/axonos.png"
+
+# The application menu runs inside the panel: a process of its own costs start-up time.
+sed -i 's/^X-XFCE-Internal=false/X-XFCE-Internal=true/' "$root/usr/share/xfce4/panel/plugins/whiskermenu.desktop"
+
+inside gtk-update-icon-cache --quiet --force /usr/share/icons/hicolor
+inside update-desktop-database -q /usr/share/applications
+inside fc-cache --system-only
+
+# What must differ between machines is made at start, or not at all.
+rm -f "$root"/etc/ssh/ssh_host_* "$root/etc/machine-id" "$root/var/lib/dbus/machine-id" \
+  "$root/var/lib/systemd/random-seed" "$root/etc/hostname" "$root/etc/resolv.conf"
+ln -s /run/axonos/machine-id "$root/etc/machine-id"
+mkdir -p "$root/var/lib/dbus"
+ln -s /etc/machine-id "$root/var/lib/dbus/machine-id"
+
+# What only the build needed, or tells when and where it was.
+rm -rf "$root"/var/lib/apt/lists/* "$root"/var/cache/apt "$root"/var/cache/debconf/*-old "$root"/var/lib/dpkg/*-old \
+  "$root"/var/cache/ldconfig/aux-cache "$root"/etc/*- "$root"/etc/apt/sources.list "$root"/etc/apt/apt.conf.d/99mmdebstrap \
+  "$root"/etc/dpkg/dpkg.cfg.d/99mmdebstrap "$root"/root/.cache "$root"/usr/share/man "$root"/usr/share/info
+mkdir -p "$root/var/cache/apt/archives/partial" "$root/usr/share/man"
+find "$root/var/log" -type f -delete
+for suite in bookworm bookworm-updates; do echo "deb http://deb.debian.org/debian $suite main"; done >"$root/etc/apt/sources.list"
+echo 'deb http://deb.debian.org/debian-security bookworm-security main' >>"$root/etc/apt/sources.list"
+(cd "$overlay" && find . -type f -print) | while IFS= read -r file; do
+  touch --date="@$SOURCE_DATE_EPOCH" "$root/$file"
+done

@@ -1,0 +1,49 @@
+"""Whether the desktop is really painted, judged by pixels: both ends of the panel, and the wallpaper."""
+
+from __future__ import annotations
+
+from x11 import Display
+
+PANEL_HEIGHT, END_WIDTH = 30, 240
+PANEL_COLOURS, WALLPAPER_COLOURS = 12, 4
+_SAMPLES = 24
+
+
+class Painting:
+    """Looks at the screen, and remembers which parts have been painted."""
+
+    def __init__(self) -> None:
+        self._display = Display()
+        self._missing = ["panel_left", "panel_right", "wallpaper"]
+
+    def done(self) -> list[str]:
+        """The parts painted so far."""
+        return [part for part in ("panel_left", "panel_right", "wallpaper") if part not in self._missing]
+
+    def complete(self) -> bool:
+        """Look once; true when every part has been painted."""
+        screen = self._display.screen
+        if "panel_left" in self._missing and self._end_painted(0):
+            self._missing.remove("panel_left")
+        if "panel_right" in self._missing and self._end_painted(screen.width - END_WIDTH):
+            self._missing.remove("panel_right")
+        if "wallpaper" in self._missing and self._wallpaper_painted():
+            self._missing.remove("wallpaper")
+        if not self._missing:
+            self._display.close()
+        return not self._missing
+
+    def _end_painted(self, x: int) -> bool:
+        return colours(self._display.pixels(x, 0, END_WIDTH, PANEL_HEIGHT)) > PANEL_COLOURS
+
+    def _wallpaper_painted(self) -> bool:
+        """A column down the middle: an empty screen has one colour, the wallpaper many."""
+        screen = self._display.screen
+        column = self._display.pixels(screen.width // 2, PANEL_HEIGHT * 2, 1, screen.height - PANEL_HEIGHT * 3)
+        step = max(1, len(column) // 4 // _SAMPLES) * 4
+        return len({column[at : at + 3] for at in range(0, len(column), step)}) > WALLPAPER_COLOURS
+
+
+def colours(pixels: bytes) -> int:
+    """How many colours there are among four-byte pixels."""
+    return len(set(memoryview(pixels).cast("I")))
