@@ -141,6 +141,12 @@ class ChainUnavailable(Unavailable):
     code = "chain_unavailable"
 
 
+class StateForgotten(ChainUnavailable):
+    """The chain's nodes no longer keep the state of that block."""
+
+    code = "chain_state_forgotten"
+
+
 class DatabaseUnavailable(Unavailable):
     """The database cannot be reached right now."""
 

@@ -6,17 +6,20 @@ Price and tier are read at the deposit's own block, by its hash, never at the ti
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from controller.domain.deposits import ETH_DECIMALS, USDC_DECIMALS, unattributable
 from controller.domain.pricing import DOLLAR, Price, credit_gpu_ms, minimum_after_discount, price_problem
 from controller.domain.tiers import Tier, tier_of
-from controller.errors import PriceUnavailable
+from controller.errors import PriceUnavailable, StateForgotten
 from controller.models import MoneyEvent
 from controller.services.deps import Deps
 from controller.services.ports import Block, PriceEvidence
 from controller.settings import Settings
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -67,8 +70,9 @@ def value(deps: Deps, event: MoneyEvent, at: Block, head: Block) -> Verdict:
         deps: for the chain and the settings.
         event: a confirmed money event.
         at: its block, read by number and equal in hash.
-        head: the newest block read. A price that could not be trusted at `at` is asked for here on a
-            later try: the payer cannot choose that instant, and the evidence names the block.
+        head: the newest block read. What could not be had at `at` (a price to trust, or state that the
+            nodes have dropped after a long outage) is asked for here on a later try: the payer cannot
+            choose that instant, and the evidence names the block.
 
     Raises:
         ChainUnavailable: nothing could be read; nothing is decided.
@@ -78,23 +82,41 @@ def value(deps: Deps, event: MoneyEvent, at: Block, head: Block) -> Verdict:
         return Verdict(*kept, 0, {})
     if event.asset == "usdc":
         return _valued(deps.settings, event, DOLLAR, {"fixed_usd": "1"}, None)
-    later = event.state == "price_pending"
+    blocks = [at, head] if event.state == "price_pending" else [at]
     try:
-        found, priced_at = _price(deps, at, head, later=later)
+        price, priced_at = _first(lambda block: _price(deps, block), blocks)
+        held, held_at = _first(lambda block: deps.chain.axgt_balance(event.payer, block.hash), blocks)
     except PriceUnavailable as error:
         return Verdict("price_pending", error.message, 0, {})
-    held = deps.chain.axgt_balance(event.payer, event.block_hash)
     axgt = deps.settings.axgt
     tier = tier_of(held, axgt.decimals, deps.settings.pricing.tiers)
     holding = {
         "axgt_balance": str(held),
         "axgt_contract": axgt.contract.lower(),
         "tier": tier.index,
-        "block_hash": event.block_hash,
+        "block_number": held_at.number,
+        "block_hash": held_at.hash,
     }
-    price = {**asdict(found), "answer": str(found.answer), "round_id": str(found.round_id)}
-    evidence = {"price": {**price, "block_number": priced_at.number}, "holding": holding}
-    return _valued(deps.settings, event, Price(found.answer, found.decimals), evidence, tier)
+    feed = {**asdict(price), "answer": str(price.answer), "round_id": str(price.round_id)}
+    evidence = {"price": {**feed, "block_number": priced_at.number}, "holding": holding}
+    return _valued(deps.settings, event, Price(price.answer, price.decimals), evidence, tier)
+
+
+def _first(read: Callable[[Block], T], blocks: list[Block]) -> tuple[T, Block]:
+    """What can be read at the first of the blocks that has it, and which one that was."""
+    why = ""
+    for block in blocks:
+        try:
+            return read(block), block
+        except (PriceUnavailable, StateForgotten) as error:
+            why = error.message
+    raise PriceUnavailable(why)
+
+
+def _price(deps: Deps, block: Block) -> PriceEvidence:
+    found = deps.chain.eth_usd(block.hash)
+    trusted_price(deps.settings, found, block)
+    return found
 
 
 def _kept_for_nobody(settings: Settings, event: MoneyEvent) -> tuple[str, str] | None:
@@ -105,20 +127,6 @@ def _kept_for_nobody(settings: Settings, event: MoneyEvent) -> tuple[str, str] |
     if not accepted.get(event.asset, False):
         return "wrong_asset", f"the {event.asset.upper()} rail is not enabled"
     return None
-
-
-def _price(deps: Deps, at: Block, head: Block, *, later: bool) -> tuple[PriceEvidence, Block]:
-    try:
-        found = deps.chain.eth_usd(at.hash)
-        trusted_price(deps.settings, found, at)
-    except PriceUnavailable:
-        if not later:
-            raise
-    else:
-        return found, at
-    found = deps.chain.eth_usd(head.hash)
-    trusted_price(deps.settings, found, head)
-    return found, head
 
 
 def _valued(

@@ -12,6 +12,7 @@ from controller.errors import (
     ChainUnavailable,
     DepositNotFound,
     NothingForUs,
+    StateForgotten,
     TransactionFailed,
 )
 from controller.models import ChainCursor, MoneyEvent, MoneyEventTransition
@@ -104,6 +105,7 @@ def test_the_evidence_of_a_credit_recomputes_it(deps, chain):
         "axgt_balance": str(100_000 * ETHER),
         "axgt_contract": deps.settings.axgt.contract,
         "tier": 4,
+        "block_number": 1,
         "block_hash": chain.blocks[1].hash,
     }
     sound(deps)
@@ -224,6 +226,23 @@ def test_a_price_that_was_never_there_comes_from_the_first_block_that_has_one(de
     (line,) = ledger.statement(deps, ALICE, 1)
     assert line.why["price"]["block_number"] == 9
     assert line.why["block_number"] == 1
+
+
+def test_state_that_the_nodes_dropped_is_read_at_the_first_block_that_has_it(deps, chain):
+    price, balance, kept_from = chain.eth_usd, chain.axgt_balance, 200
+
+    def kept(block_hash):
+        if next(b.number for b in chain.blocks if b.hash == block_hash) < kept_from:
+            raise StateForgotten
+
+    chain.eth_usd = lambda block_hash: kept(block_hash) or price(block_hash)
+    chain.axgt_balance = lambda wallet, block_hash: kept(block_hash) or balance(wallet)
+    chain.mine(250, [payment(amount=MINIMUM)])
+    watch(deps)
+    assert (has(deps), state(deps)) == (HOUR, "credited")
+    why = ledger.statement(deps, ALICE, 1)[0].why
+    assert why["price"]["block_number"] == why["holding"]["block_number"] >= kept_from
+    sound(deps)
 
 
 def test_an_outage_loses_nothing_and_the_cursor_waits(deps, chain):
