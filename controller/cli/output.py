@@ -13,7 +13,6 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from controller.adapters.wiring import make_deps
 from controller.services.deps import Deps
 from controller.settings import load_settings
 
@@ -28,7 +27,10 @@ def connect() -> Deps:
     Raises:
         SettingsInvalid: there is no usable configuration.
     """
-    return make_deps(load_settings())
+    settings = load_settings()
+    from controller.adapters.wiring import make_deps  # noqa: PLC0415 - the chain library loads for a second
+
+    return make_deps(settings)
 
 
 def plain(value: Any) -> Any:
