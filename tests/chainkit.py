@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
 
@@ -71,8 +72,16 @@ class Chain:
         return self.rpc.url
 
     @cached_property
+    def _http(self) -> requests.Session:
+        return requests.Session()
+
+    @cached_property
     def w3(self) -> Web3:
-        return Web3(Web3.HTTPProvider(self.rpc.url))
+        return Web3(Web3.HTTPProvider(self.rpc.url, session=self._http))
+
+    def close(self) -> None:
+        self._http.close()
+        self.rpc.close()
 
     def mine(self, blocks: int = 1) -> int:
         """Mine empty blocks, a second apart; returns the new head."""
@@ -178,7 +187,11 @@ def run_chain(*options: str, hardfork: str = HARDFORK) -> Iterator[Chain]:
         accounts: list[LocalAccount] = [Account.create() for _ in range(5)]
         for account in accounts:
             node.rpc("anvil_setBalance", account.address, hex(1000 * ETHER))
-        yield Chain(node.rpc, deployment, faucet, revenue, accounts)
+        chain = Chain(node.rpc, deployment, faucet, revenue, accounts)
+        try:
+            yield chain
+        finally:
+            chain.close()
 
 
 @pytest.fixture(scope="module", name="anvil")

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import click
 
-from infra.devchain.deploy import deploy as place_contracts
-from infra.devchain.deploy import read_key, write
 from infra.devchain.keeper import Keeper
 from infra.devchain.node import anvil_program
 from infra.devchain.node import install as install_packages
@@ -55,12 +53,15 @@ def deploy(folder: Path, faucet_key: Path, rpc_url: str, wait_s: float) -> None:
 
     Missing keys are made: the faucet's in the given file, the revenue wallet's in DIR/revenue_key.
     """
+    # Signing needs large libraries; `run` must not wait for them.
+    from infra.devchain import deploy as contracts  # noqa: PLC0415
+
     rpc = Rpc(rpc_url)
     rpc.wait(wait_s)
     folder.mkdir(parents=True, exist_ok=True)
-    revenue = read_key(folder / "revenue_key").address
-    deployment, changed = place_contracts(rpc, faucet=read_key(faucet_key), revenue_wallet=revenue)
-    written = write(deployment, folder / "deployment.json")
+    revenue = contracts.read_key(folder / "revenue_key").address
+    deployment, changed = contracts.deploy(rpc, faucet=contracts.read_key(faucet_key), revenue_wallet=revenue)
+    written = contracts.write(deployment, folder / "deployment.json")
     click.echo("changed" if changed or written else "unchanged")
 
 

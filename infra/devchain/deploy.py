@@ -9,24 +9,27 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from eth_abi.abi import encode
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
+from eth_utils.abi import function_abi_to_4byte_selector, get_abi_input_types
+from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
-from web3 import Web3
 
 from infra.devchain.anvil import CHAIN_ID
 from infra.devchain.artifacts import artifact
-from infra.devchain.rpc import Rpc
+from infra.devchain.rpc import Rpc, RpcRefused
 
 # Where the x402 SDK and wallets expect them on chain 84532.
 USDC = "0x036CbD53842c5426634e7929541eC2318f3dCF7e"
 MULTICALL3 = "0xcA11bde05977b3631167028862bE2a173976CA11"
-AXGT = Web3.to_checksum_address(keccak(text="axonos.devchain.axgt")[-20:])
-ETH_USD_FEED = Web3.to_checksum_address(keccak(text="axonos.devchain.eth-usd")[-20:])
+AXGT = to_checksum_address(keccak(text="axonos.devchain.axgt")[-20:])
+ETH_USD_FEED = to_checksum_address(keccak(text="axonos.devchain.eth-usd")[-20:])
 ETH_USD_ANSWER = 4_000_00000000
 FAUCET_WEI = 10**24
 _POOR_WEI = FAUCET_WEI // 10
@@ -75,11 +78,10 @@ def deploy(rpc: Rpc, *, faucet: LocalAccount, revenue_wallet: str) -> tuple[Depl
     if int(rpc("eth_getBalance", faucet.address, "latest"), 16) < _POOR_WEI:
         rpc("anvil_setBalance", faucet.address, hex(FAUCET_WEI))
         done.append(True)
-    web3 = Web3(Web3.HTTPProvider(rpc.url))
     done += [
-        _init(web3, faucet, "MockUsdc", ("USDC", "2", faucet.address)),
-        _init(web3, faucet, "Axgt", ("AXGT", faucet.address)),
-        _init(web3, faucet, "PriceFeed", ("ETH / USD", ETH_USD_ANSWER, faucet.address)),
+        _init(rpc, faucet, "MockUsdc", ("USDC", "2", faucet.address)),
+        _init(rpc, faucet, "Axgt", ("AXGT", faucet.address)),
+        _init(rpc, faucet, "PriceFeed", ("ETH / USD", ETH_USD_ANSWER, faucet.address)),
     ]
     deployment = Deployment(
         chain_id=CHAIN_ID,
@@ -119,18 +121,36 @@ def _place(rpc: Rpc, where: str, name: str) -> bool:
     return True
 
 
-def _init(web3: Web3, faucet: LocalAccount, name: str, arguments: tuple[Any, ...]) -> bool:
-    contract = web3.eth.contract(address=Web3.to_checksum_address(_CODE[name]), abi=artifact(name).abi)
-    owner = contract.functions.owner if name == "PriceFeed" else contract.functions.minter
-    if int(owner().call(), 16) != 0:
+def _init(rpc: Rpc, faucet: LocalAccount, name: str, arguments: tuple[Any, ...]) -> bool:
+    owner = _data(name, "owner" if name == "PriceFeed" else "minter")
+    if int(rpc("eth_call", {"to": _CODE[name], "data": owner}, "latest"), 16) != 0:
         return False
-    transaction: Any = contract.functions.init(*arguments).build_transaction(
-        {"from": faucet.address, "nonce": web3.eth.get_transaction_count(faucet.address), "chainId": CHAIN_ID}
-    )
+    transaction: dict[str, Any] = {
+        "to": _CODE[name],
+        "data": _data(name, "init", *arguments),
+        "value": 0,
+        "nonce": int(rpc("eth_getTransactionCount", faucet.address, "latest"), 16),
+        "gas": 500_000,
+        "maxFeePerGas": 2 * int(rpc("eth_gasPrice"), 16),
+        "maxPriorityFeePerGas": 1,
+        "chainId": CHAIN_ID,
+    }
     signed = faucet.sign_transaction(transaction)
-    receipt = web3.eth.wait_for_transaction_receipt(
-        web3.eth.send_raw_transaction(signed.raw_transaction), timeout=30, poll_latency=0.05
-    )
-    if receipt["status"] != 1:
-        raise RuntimeError(f"{name} could not be initialised")
+    receipt = _receipt(rpc, rpc("eth_sendRawTransaction", signed.raw_transaction.to_0x_hex()))
+    if receipt["status"] != "0x1":
+        raise RpcRefused(f"{name} could not be initialised")
     return True
+
+
+def _data(name: str, function: str, *arguments: Any) -> str:
+    abi: Any = next(part for part in artifact(name).abi if part.get("name") == function)
+    return "0x" + (function_abi_to_4byte_selector(abi) + encode(get_abi_input_types(abi), arguments)).hex()
+
+
+def _receipt(rpc: Rpc, tx_hash: str) -> dict[str, Any]:
+    for _ in range(300):
+        receipt: dict[str, Any] | None = rpc("eth_getTransactionReceipt", tx_hash)
+        if receipt is not None:
+            return receipt
+        time.sleep(0.05)
+    raise RpcRefused(f"{tx_hash} is not mined: does the node mine by itself?")
