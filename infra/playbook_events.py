@@ -29,7 +29,9 @@ def take(outcome: Outcome, event: dict[str, Any]) -> None:
     if kind == "runner_on_ok" and result.get("changed"):
         _name(outcome.changed, data, result)
     elif kind in _FAILED and not data.get("ignore_errors"):
-        _name(outcome.failed, data, result)
+        _name(outcome.failed, data, {})
+        said = "; ".join(filter(None, [result.get("msg"), *_item_messages(result)]))
+        outcome.failed[-1:] = [f"{outcome.failed[-1]}: {said}" if said else outcome.failed[-1]]
 
 
 def log_line(event: dict[str, Any]) -> dict[str, Any]:
@@ -42,6 +44,11 @@ def log_line(event: dict[str, Any]) -> dict[str, Any]:
     if event.get("event") in _FAILED:
         kept["message"] = str(result.get("msg", ""))[:2000]
     return {"at": event.get("created"), "event": event.get("event"), **kept, "text": event.get("stdout", "")}
+
+
+def _item_messages(result: dict[str, Any]) -> list[str]:
+    """What the failed items of a loop said."""
+    return [str(item.get("msg", "")) for item in result.get("results", []) if item.get("failed")]
 
 
 def _name(names: list[str], data: dict[str, Any], result: dict[str, Any]) -> None:
