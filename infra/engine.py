@@ -16,9 +16,10 @@ from typing import Any
 from pulumi.automation.errors import CommandError
 
 from infra.built_image import built_image
-from infra.engine_events import Recorder, drift_of, kind_of
+from infra.docker_engine import docker_answers
+from infra.engine_events import Recorder, drift_of, kind_of, name_of
 from infra.engine_workspace import PROJECT, make_workspace
-from infra.errors import InfraError
+from infra.errors import InfraError, Interrupted
 from infra.playbook_process import CANCEL
 from infra.program import Image, declare
 from infra.reporting import Report, silent
@@ -109,8 +110,15 @@ def _engine(
     config: StackConfig, cli: Path, report: Report, image: Image, stop: threading.Event | None
 ) -> Iterator[Engine]:
     stopping = stop or threading.Event()
-    with turn(config.backend_dir, timeout_s=config.lock_timeout_s, report=report, stopped=stopping.is_set):
-        yield Engine(config, cli, report, image or built_image(config.state_dir / "images"), stopping)
+    chosen = image or built_image(config.state_dir / "images")
+    waiting = turn(
+        config.backend_dir, timeout_s=config.lock_timeout_s, report=report, stopped=stopping.is_set
+    )
+    try:
+        with waiting:
+            yield Engine(config, cli, report, chosen, stopping)
+    except KeyboardInterrupt:
+        raise Interrupted from None
 
 
 class Engine:
@@ -151,18 +159,37 @@ class Engine:
 
     def converge(self) -> Summary:
         """Drift, plan, changes; nothing is run where the plan is empty."""
-        drift = self.look()
-        changed: list[Change] = []
+        changed, drift = self._revive_docker()
+        drift = (*drift, *self.look())
         if self.plan():
-            changed = self._operate(self._stack.up, planned=False)
+            changed = [*changed, *self._operate(self._stack.up, planned=False)]
         return self.summary("up", changed, drift)
 
-    def look(self) -> tuple[Drift, ...]:
+    def _revive_docker(self) -> tuple[list[Change], tuple[Drift, ...]]:
+        """Where Docker does not answer, the playbooks that bring it go first, alone.
+
+        Everything else of the stack can only be looked at through Docker.
+        """
+        first = {
+            f"{p.name}-{h.name}"
+            for p in self._config.playbooks
+            for h in self._config.hosts
+            if not p.after_image
+        }
+        runs = [r["urn"] for r in self._resources() if kind_of(r["type"]) == "PlaybookRun"]
+        target = [urn for urn in runs if name_of(urn) in first]
+        if not target or docker_answers():
+            return [], ()
+        self._report("Docker does not answer: converging its hosts first")
+        drift = self.look(target=target)
+        return self._operate(self._stack.up, planned=False, target=target), drift
+
+    def look(self, **options: Any) -> tuple[Drift, ...]:
         """Refresh, and name what drifted. Nothing to look at in an empty stack."""
         if not self._resources():
             return ()
         self._report("looking for what changed since the last run")
-        found = self._operate(self._stack.refresh, planned=False, clear_pending_creates=True)
+        found = self._operate(self._stack.refresh, planned=False, clear_pending_creates=True, **options)
         return drift_of(self._resources(), found)
 
     def plan(self) -> list[Change]:

@@ -16,7 +16,7 @@ from pulumi.automation import (
     create_or_select_stack,
 )
 
-from infra import plugins
+from infra import abandoned_program, plugins
 from infra.pulumi_command import InterruptibleCommand
 from infra.reporting import Report
 from infra.stack_config import StackConfig
@@ -45,6 +45,7 @@ def make_workspace(
         on_interrupt: called once when one is interrupted.
         program: declares the resources.
     """
+    abandoned_program.expect()
     folder = config.backend_dir / "project"
     folder.mkdir(parents=True, exist_ok=True)
     tools_dir = config.state_dir / "tools"

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from infra.orphans import end_workers
 from infra.playbook_events import Outcome, log_line, take
 from infra.providers.parent import end_with_parent
 
@@ -86,6 +87,8 @@ def run(request: Request, log: TextIO) -> Outcome:
             settings={"job_timeout": request.timeout_s},
             quiet=True,
         )
+        if done.status in {"canceled", "timeout"}:
+            end_workers(private)
     outcome.status, outcome.seconds = str(done.status), round(time.monotonic() - started, 2)
     return outcome
 

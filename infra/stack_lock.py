@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.errors import StackBusy
+from infra.errors import Interrupted, StackBusy
 from infra.reporting import Report
 
 LOOK_EVERY_S = 0.2
@@ -71,7 +71,8 @@ def turn(
         sleep: waits some seconds.
 
     Raises:
-        StackBusy: it took too long, or waiting was given up.
+        StackBusy: it took too long.
+        Interrupted: waiting was given up.
     """
     backend_dir.mkdir(parents=True, exist_ok=True)
     path = backend_dir / "turn.lock"
@@ -127,7 +128,9 @@ def _until(
 ) -> None:
     waited = 0.0
     while not done():
-        if stopped() or waited >= timeout_s:
+        if stopped():
+            raise Interrupted
+        if waited >= timeout_s:
             raise StackBusy(f"{holder} is still changing this stack. Try again when it has finished.")
         sleep(LOOK_EVERY_S)
         waited += LOOK_EVERY_S

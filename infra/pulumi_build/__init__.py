@@ -47,9 +47,7 @@ def build(target: Path, report: Report, stop: threading.Event | None = None) -> 
     go = _compiler(work / "go", report, stopping)
     environment = _environment(work)
     module = _module(work / "module")
-    report("Pulumi CLI: downloading its Go modules")
-    _run([str(go), "mod", "download"], module, environment, report, stopping)
-    report("Pulumi CLI: compiling (about eight minutes on two cores)")
+    report("Pulumi CLI: downloading its modules and compiling (about eight minutes on two cores)")
     made = work / "pulumi"
     flags = f"-s -w -X {VERSION_VARIABLE}={VERSION}"
     command = [str(go), "build", "-v", "-trimpath", "-ldflags", flags, "-o", str(made), MODULE]

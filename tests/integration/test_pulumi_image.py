@@ -1,0 +1,106 @@
+"""The desktop image in Docker: awaited while it is built, loaded by its ID, refused when it is another one."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from concurrent.futures import Future
+from pathlib import Path
+
+import docker
+import pytest
+from pulumi_kit import PLAYBOOK, World, pulumi_cli, world
+
+from infra import engine
+from infra.built_image import BuiltImage
+from infra.desktop_image import archive_image_id
+
+__all__ = ["pulumi_cli", "world"]
+pytestmark = pytest.mark.integration
+
+
+def save_image(folder: Path, name: str) -> BuiltImage:
+    """An archive of a one-file image that is nowhere in Docker."""
+    layer = io.BytesIO()
+    with tarfile.open(fileobj=layer, mode="w") as tar:
+        member = tarfile.TarInfo("name")
+        member.size = len(name)
+        tar.addfile(member, io.BytesIO(name.encode()))
+    client = docker.from_env()
+    image_id = json.loads(client.api.import_image_from_data(layer.getvalue()).splitlines()[-1])["status"]
+    archive = folder / f"{name}.tar"
+    archive.write_bytes(b"".join(client.images.get(image_id).save()))
+    client.images.remove(image_id)
+    client.close()
+    return BuiltImage(image_id=image_id, archive=archive)
+
+
+def ids(world: World) -> list[str]:
+    client = docker.from_env()
+    found = client.images.list(f"axonos/{world.instance}-desktop")
+    client.close()
+    return [str(image.id) for image in found]
+
+
+def remove(image_id: str) -> None:
+    client = docker.from_env()
+    client.images.remove(image_id, force=True)
+    client.close()
+
+
+def test_the_image_is_awaited_loaded_repaired_replaced_and_removed(world: World) -> None:
+    building: Future[BuiltImage] = Future()
+    first = save_image(world.folder, f"{world.instance}-one")
+
+    def told(line: str) -> None:
+        world.told.append(line)
+        if "Write the settings" in line and not building.done():
+            building.set_result(first)
+
+    done = engine.up(world.config(), cli=world.cli, report=told, image=building)
+    assert ids(world) == [first.image_id] == [done.outputs["image_id"]]
+
+    remove(first.image_id)
+    repaired = world.up(image=first)
+    assert [(d.name, d.what) for d in repaired.drift] == [("desktop", ("gone",))]
+    assert [(c.name, c.op) for c in repaired.changed] == [("desktop", "create")]
+
+    second = save_image(world.folder, f"{world.instance}-two")
+    replaced = world.up(image=second)
+    assert [(c.name, c.kind, c.op) for c in replaced.changed] == [("desktop", "LoadedImage", "replace")]
+    assert ids(world) == [second.image_id]
+
+    engine.destroy(world.config(), cli=world.cli)
+    assert ids(world) == []
+
+
+def test_an_archive_with_another_image_is_refused(world: World) -> None:
+    built = save_image(world.folder, f"{world.instance}-one")
+    other = f"sha256:{'0' * 64}"
+    with pytest.raises(engine.OperationFailed, match=f"holds {built.image_id}, not {other}"):
+        world.up(image=BuiltImage(image_id=other, archive=built.archive))
+    assert ids(world) == []
+    assert archive_image_id(built.archive) == built.image_id
+
+
+def test_a_failed_build_is_the_reason_given(world: World) -> None:
+    building: Future[BuiltImage] = Future()
+    building.set_exception(RuntimeError("no space left for the image"))
+    with pytest.raises(engine.OperationFailed, match="no space left for the image"):
+        world.up(image=building)
+
+
+def test_a_playbook_after_the_image_is_told_its_id(world: World) -> None:
+    built = save_image(world.folder, f"{world.instance}-one")
+    services = world.playbook.parent / "services.yml"
+    services.write_text(
+        PLAYBOOK.replace("a = 1", "image = {{ axonos_image_id }}").replace("greeting", "services")
+    )
+    runs = [
+        {"name": "site", "path": world.playbook, "variables": {"out": str(world.out)}},
+        {"name": "services", "path": services, "variables": {"out": str(world.out)}, "after_image": True},
+    ]
+    config = world.config(playbooks=runs)
+    engine.up(config, cli=world.cli, image=built)
+    assert (world.out / "settings").read_text() == f"image = {built.image_id}\n"
