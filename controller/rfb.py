@@ -185,14 +185,15 @@ def painted(screen: Image.Image) -> bool:
     right = screen.crop((width - third, 0, width, PANEL_HEIGHT))
     wallpaper = screen.crop((width // 8, height // 2, width - width // 8, height))
     return (
-        _colours(left) > PANEL_COLOURS
-        and _colours(right) > PANEL_COLOURS
-        and _colours(wallpaper) > WALLPAPER_COLOURS
+        _is_drawn(left, PANEL_COLOURS)
+        and _is_drawn(right, PANEL_COLOURS)
+        and _is_drawn(wallpaper, WALLPAPER_COLOURS)
     )
 
 
-def _colours(part: Image.Image) -> int:
-    return len(set(part.get_flattened_data()))
+def _is_drawn(part: Image.Image, colours: int) -> bool:
+    """Whether there are more than `colours` in it; Pillow stops counting there."""
+    return part.getcolors(colours) is None
 
 
 async def wait_painted(desktop: Desktop) -> None:

@@ -97,12 +97,17 @@ class Visitor:
     def wait_credited(self, tx_hash: str, told: Callable[[str], None] = lambda _: None) -> int:
         """Wait until the watcher has credited a deposit, without any click. Returns GPU-milliseconds."""
         found: dict[str, Any] = {}
+        heard = ""
 
         def credited() -> bool:
+            nonlocal heard
             deposits = self.get("deposits")["deposits"]
             found.update(next((d for d in deposits if d["tx_hash"] == tx_hash), {}))
             if found:
-                told(f"{found['state']}, {found['confirmations']} of {found['required']} confirmations")
+                news = f"{found['state']}, {found['confirmations']} of {found['required']} confirmations"
+                if news != heard:
+                    told(news)
+                heard = news
             return found.get("state") in {"credited", "final"}
 
         self.wait("the deposit's credit", credited, 60)
