@@ -49,7 +49,7 @@ def begin_end(db: Session, row: GpuSession, at_ms: int, reason: str, now_ms: int
 
 def stop_slot(db: Session, slot_id: str, session_id: str | None, now_ms: int) -> None:
     """Write the intent to remove a slot's container; once. A start that nobody took yet is called off."""
-    slot = db.exec(select(Slot).where(Slot.id == slot_id).with_for_update()).one()
+    slot = db.exec(select(Slot).where(Slot.id == slot_id).with_for_update(key_share=True)).one()
     if slot.state in ("stopping", "gone"):
         return
     slot.state = "stopping"

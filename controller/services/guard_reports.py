@@ -77,7 +77,7 @@ def _parse(body: dict[str, Any]) -> Report:
 
 
 def _heard(db: Session, said: Report, now_ms: int) -> None:
-    host = db.exec(select(Host).where(Host.name == said.host).with_for_update()).first()
+    host = db.exec(select(Host).where(Host.name == said.host).with_for_update(key_share=True)).first()
     if host is None or host.state == "removed":
         raise BadInput("This host is not registered.", host=said.host[:60])
     host.boot_id, host.last_report_at_ms = said.boot_id, now_ms
@@ -102,7 +102,7 @@ def _leases(deps: Deps, db: Session, said: Report) -> list[dict[str, Any]]:
         .join(GpuSession, col(GpuSession.slot_id) == col(Slot.id))
         .where(Slot.host == said.host, col(Slot.state).in_(("intended", "up")), col(Slot.id).in_(running))
         .order_by(col(Slot.id))
-        .with_for_update(of=Slot)
+        .with_for_update(of=Slot, key_share=True)
     )
     leases = []
     for slot, row in db.exec(query).all():

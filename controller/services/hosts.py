@@ -137,7 +137,7 @@ def release_gpu(deps: Deps, uuid: str) -> GpuView:
         WrongState: it is neither dirty nor quarantined.
     """
     with deps.database.begin() as db:
-        gpu = db.exec(select(Gpu).where(Gpu.uuid == uuid).with_for_update()).first()
+        gpu = db.exec(select(Gpu).where(Gpu.uuid == uuid).with_for_update(key_share=True)).first()
         if gpu is None:
             raise NotYours("There is no such GPU.")
         try:

@@ -24,7 +24,7 @@ def lock(db: Session, session_id: str, wallet: str | None = None) -> GpuSession:
     Raises:
         NotYours: there is no such session, or it is another wallet's.
     """
-    query = select(GpuSession).where(GpuSession.id == session_id).with_for_update()
+    query = select(GpuSession).where(GpuSession.id == session_id).with_for_update(key_share=True)
     row = db.exec(query.execution_options(populate_existing=True)).first()
     if row is None or (wallet is not None and row.wallet != wallet):
         raise NotYours

@@ -94,7 +94,7 @@ def act(deps: Deps, host: str, slots: list[dict[str, Any]], at_ms: int) -> int:
 def _known(db: Session, host: str, *, lock: bool) -> list[Slot]:
     query = select(Slot).where(Slot.host == host, Slot.state != "gone").order_by(col(Slot.id))
     if lock:
-        query = query.with_for_update().execution_options(populate_existing=True)
+        query = query.with_for_update(key_share=True).execution_options(populate_existing=True)
     return list(db.exec(query))
 
 
@@ -118,7 +118,7 @@ def _end_lost(deps: Deps, loss: Lost) -> None:
     with deps.database.begin() as db:
         found = db.exec(select(GpuSession.id).where(GpuSession.slot_id == loss.slot)).one()
         row = life.lock(db, found)
-        slot = db.exec(select(Slot).where(Slot.id == loss.slot).with_for_update()).one()
+        slot = db.exec(select(Slot).where(Slot.id == loss.slot).with_for_update(key_share=True)).one()
         if slot.state != "up":
             return
         now = deps.clock.now_ms()

@@ -70,7 +70,7 @@ def _queued(db: Session) -> list[GpuSession]:
         select(GpuSession)
         .where(GpuSession.state == "queued")
         .order_by(col(GpuSession.claimed_at_ms), col(GpuSession.id))
-        .with_for_update()
+        .with_for_update(key_share=True)
     )
     return list(db.exec(query.execution_options(populate_existing=True)))
 

@@ -46,7 +46,7 @@ def reconcile(deps: Deps) -> int:
 
 def _mark_silent(db: Session, now: int) -> None:
     silent = select(Host).where(Host.state == "ready", col(Host.last_report_at_ms) < now - SILENT_MS)
-    for host in db.exec(silent.with_for_update(skip_locked=True)):
+    for host in db.exec(silent.with_for_update(skip_locked=True, key_share=True)):
         host.state = "lost"
         db.add(host)
 

@@ -114,7 +114,7 @@ def _stopped(db: Session, at: _Locked, outcome: RunOutcome, now: int) -> None:
 def _give_back_gpus(db: Session, slot: Slot, checks: dict[str, bool]) -> None:
     """Leased -> dirty -> checked; the placement that follows takes the last step to free."""
     simulated = db.exec(select(Host.simulated).where(Host.name == slot.host)).one()
-    for gpu in db.exec(select(Gpu).where(Gpu.slot_id == slot.id).with_for_update()):
+    for gpu in db.exec(select(Gpu).where(Gpu.slot_id == slot.id).with_for_update(key_share=True)):
         dirty = gpu_step(gpu.state, "dirty")
         after, gpu.why = after_stop(simulated=simulated, healthy=checks.get(gpu.uuid))
         gpu.state = dirty if after == "dirty" else gpu_step(dirty, after)
@@ -143,5 +143,5 @@ def _finish_probe(deps: Deps, taken: runs.Taken, outcome: RunOutcome) -> bool:
 
 
 def _lock_slot(db: Session, slot_id: str) -> Slot:
-    query = select(Slot).where(Slot.id == slot_id).with_for_update()
+    query = select(Slot).where(Slot.id == slot_id).with_for_update(key_share=True)
     return db.exec(query.execution_options(populate_existing=True)).one()

@@ -39,7 +39,7 @@ def request(db: Session, settings: Settings, taken: Taken, now_ms: int) -> dict[
     """
     if taken.slot is None:
         return {"instance": settings.instance}
-    slot = db.exec(select(Slot).where(Slot.id == taken.slot).with_for_update()).one()
+    slot = db.exec(select(Slot).where(Slot.id == taken.slot).with_for_update(key_share=True)).one()
     slot.fencing_token += 1
     db.add(slot)
     base = {"instance": settings.instance, "slot": slot.id, "fencing_token": slot.fencing_token}

@@ -1,7 +1,8 @@
 """The run queue: intent before act, taken under a lease, every write checked against its fencing token.
 
 Nothing here runs a playbook or holds a transaction while one runs. Source: design 6. Whoever locks more
-than one row of a session locks in this order: session, slot, run, journal.
+than one row of a session locks in this order: session, slot, run, journal; always for no-key update, since
+rows that refer to a locked one are inserted by others meanwhile.
 """
 
 from __future__ import annotations
@@ -120,7 +121,7 @@ def store_events(deps: Deps, taken: Taken, rows: list[dict[str, Any]]) -> None:
 
 def lock_taken(db: Session, taken: Taken) -> Run | None:
     """The run's row, locked, if this worker still holds it; None for a stale worker."""
-    query = select(Run).where(Run.id == taken.id).with_for_update()
+    query = select(Run).where(Run.id == taken.id).with_for_update(key_share=True)
     run = db.exec(query.execution_options(populate_existing=True)).one()
     return run if run.lease_token == taken.token and run.state == "running" else None
 
