@@ -8,7 +8,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlencode
 
 from controller.host.words import HostRefused
@@ -47,6 +47,12 @@ class Engine:
         self._timeout_s = timeout_s
         self._connection: _UnixConnection | None = None
         self.api_version = (0, 0)  # the engine's own, known after the first answer
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def call(self, method: str, path: str, body: Any = None, **query: Any) -> Any:
         """One request.

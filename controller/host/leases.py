@@ -52,6 +52,20 @@ class Leases:
         with self._flock(f".lock-{name[-2:]}"):
             yield
 
+    def is_locked(self, slot: str) -> bool:
+        """Whether a start or stop of the slot is under way."""
+        try:
+            descriptor = os.open(self._dir / f".lock-{slot[-2:]}", os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
     @contextmanager
     def changing(self) -> Iterator[None]:
         """Hold the lock of all lease files, for as long as a check and a write take."""

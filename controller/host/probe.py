@@ -11,8 +11,10 @@ from controller.host.leases import Leases
 from controller.host.names import LABEL_CONFIG, LABEL_INSTANCE, LABEL_SLOT, SLOT
 from controller.host.words import HostRefused
 
+Known = dict[tuple[str, str], dict[str, Any]]
 
-def probe(config: HostConfig, engine: Engine | None = None) -> dict[str, Any]:
+
+def probe(config: HostConfig) -> dict[str, Any]:
     """All slots of the instance on this host.
 
     Returns:
@@ -21,22 +23,33 @@ def probe(config: HostConfig, engine: Engine | None = None) -> dict[str, Any]:
     Raises:
         HostRefused: docker_error, timeout or host_unreachable.
     """
-    engine = engine or Engine(timeout_s=5)
-    slots = containers(config, engine)
+    with Engine(timeout_s=5) as engine:
+        slots = containers(config, engine)
     known = {one["slot"] for one in slots}
     leftover = {lease.slot for lease in Leases(config.run_dir).all()} | _folders(config)
     slots += [_missing(slot) for slot in leftover - known]
     return {"ok": True, "slots": sorted(slots, key=lambda one: str(one["slot"]))}
 
 
-def containers(config: HostConfig, engine: Engine) -> list[dict[str, Any]]:
-    """The instance's containers, each as a slot."""
+def containers(config: HostConfig, engine: Engine, known: Known | None = None) -> list[dict[str, Any]]:
+    """The instance's containers, each as a slot.
+
+    `known` spares asking again for those whose id and state were seen before; the gone are dropped from it.
+    """
+    before, now = known or {}, {}
     chosen = {"label": [f"{LABEL_INSTANCE}={config.instance}"]}
     try:
         found = engine.call("GET", "/containers/json", all=True, filters=chosen)
-        return [one for item in found if (one := _slot(engine, item["Id"])) is not None]
+        for item in found:
+            key = (item["Id"], item["State"])
+            if one := before.get(key) or _slot(engine, item["Id"]):
+                now[key] = one
     except EngineRefused as error:
         raise HostRefused("docker_error", error.message) from error
+    if known is not None:
+        known.clear()
+        known.update(now)
+    return list(now.values())
 
 
 def _slot(engine: Engine, identifier: str) -> dict[str, Any] | None:

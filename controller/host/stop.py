@@ -28,8 +28,7 @@ def stop(config: HostConfig, request: StopRequest) -> dict[str, Any]:
         HostRefused: stale_token, docker_error, timeout or host_unreachable.
     """
     leases, slot = Leases(config.run_dir), Slot(config, request.slot)
-    engine = Engine(timeout_s=request.timeout_s + REMOVAL_S)
-    with leases.locked(slot.id):
+    with Engine(timeout_s=request.timeout_s + REMOVAL_S) as engine, leases.locked(slot.id):
         if request.fencing_token < leases.newest_token(slot.id):
             raise HostRefused("stale_token", f"slot {slot.id} was taken over since")
         had_lease = leases.read(slot.id) is not None

@@ -32,12 +32,12 @@ def image_tar():
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for folder in ("tmp", "var/tmp", "run/desktop", "home/axon", "proc", "sys", "dev", "etc"):
             entry = tarfile.TarInfo(folder)
-            entry.type, entry.mode = tarfile.DIRTYPE, 0o755
+            entry.type, entry.mode = tarfile.DIRTYPE, 0o1777 if folder.endswith("tmp") else 0o755
             tar.addfile(entry)
         tar.add(SYSTEM_PYTHON, "usr/bin/python3")
-        for library in libraries(SYSTEM_PYTHON):
-            tar.add(library.resolve(), str(library).lstrip("/"))
         stdlib = Path(run(SYSTEM_PYTHON, "-c", "import os; print(os.path.dirname(os.__file__))"))
+        for library in libraries(SYSTEM_PYTHON, *stdlib.glob("lib-dynload/_ctypes.*")):
+            tar.add(library.resolve(), str(library).lstrip("/"))
         tar.add(stdlib, str(stdlib).lstrip("/"), filter=without_bulk)
         add_program(
             tar,
@@ -48,9 +48,9 @@ def image_tar():
     return buffer.getvalue()
 
 
-def libraries(program):
-    words = run("ldd", program).split()
-    return [Path(word) for word in words if word.startswith("/")]
+def libraries(*programs):
+    words = run("ldd", *programs).split()
+    return {Path(word) for word in words if word.startswith("/") and not word.endswith(":")}
 
 
 def without_bulk(entry):

@@ -1,0 +1,149 @@
+"""The guard's loop: look, report, obey, and stop what has no lease any more. Runs without the controller too.
+
+One step never waits for a desktop: stops and warnings run beside it. Whatever fails is tried again at the
+next step, so a restart of dockerd, of the controller or of the guard itself needs no special case.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from controller.guard.notify import deliver
+from controller.guard.observe import Sight, again, look
+from controller.guard.report import Controller, NoAnswer, Orders, Warn
+from controller.host import firewall
+from controller.host.config import HostConfig
+from controller.host.engine import Engine
+from controller.host.instants import now_ms
+from controller.host.leases import Leases
+from controller.host.probe import Known
+from controller.host.request import StopRequest
+from controller.host.stop import stop
+from controller.host.words import HostRefused
+
+log = logging.getLogger("axonos.guard")
+STEP_MS = 2_000
+MAX_BACK_OFF_MS = 16_000
+WALLS_EVERY_MS = 10_000
+STOP_TIMEOUT_S = 5
+
+
+class Guard:
+    """One host's guard."""
+
+    def __init__(self, config: HostConfig, controller: Controller, clock: Callable[[], int] = now_ms) -> None:
+        """Args: the host; its connection to the controller; the host's wall clock in milliseconds."""
+        self._config, self._controller, self._clock = config, controller, clock
+        self._leases = Leases(config.run_dir)
+        self._engine = Engine(timeout_s=10)
+        self._pool = ThreadPoolExecutor(8, thread_name_prefix="guard")
+        self._stops: dict[str, Future[Any]] = {}
+        self._shown: dict[int, Future[bool]] = {}
+        self._known: Known = {}
+        self._unleased: set[str] = set()
+        self._walls: str | None = None
+        self._walls_at_ms = self._report_at_ms = 0
+        self._back_off_ms = 1_000
+
+    def step(self, *, woken: bool = False) -> int:
+        """Do everything that is due.
+
+        Args:
+            woken: a container started or ended; report now.
+
+        Returns:
+            In how many milliseconds to step again at the latest.
+        """
+        self._keep_walls()
+        try:
+            sight = look(self._config, self._engine, self._known)
+        except HostRefused as refused:
+            log.warning("cannot look at the host: %s", refused)
+            return 1_000
+        if woken or self._clock() >= self._report_at_ms:
+            self._report(sight)
+        self._enforce(again(sight, self._leases))
+        return max(50, min(STEP_MS, self._report_at_ms - self._clock()))
+
+    def _report(self, sight: Sight) -> None:
+        delivered = [key for key, future in self._shown.items() if future.done() and future.result()]
+        try:
+            orders = self._controller.report(sight.report(), delivered, self._clock())
+        except NoAnswer as error:
+            log.warning("no answer from the controller, next try in %d ms: %s", self._back_off_ms, error)
+            self._report_at_ms = self._clock() + self._back_off_ms
+            self._back_off_ms = min(2 * self._back_off_ms, MAX_BACK_OFF_MS)
+            return
+        self._back_off_ms = 1_000
+        self._report_at_ms = self._clock() + orders.next_ms
+        self._shown = {key: future for key, future in self._shown.items() if not future.done()}
+        self._obey(orders)
+
+    def _obey(self, orders: Orders) -> None:
+        for renewal in orders.leases:
+            if not self._leases.renew(renewal.slot, renewal.fencing_token, renewal.until_ms):
+                log.warning("slot %s: lease not renewed, its token is stale or it is over", renewal.slot)
+        for slot in orders.stop:
+            self._stop(slot, "the controller asked")
+        for warn in orders.warnings:
+            self._warn(warn)
+
+    def _enforce(self, sight: Sight) -> None:
+        """Stop what has outlived its lease, and what was seen twice without having one."""
+        for slot in sight.expired(self._clock()):
+            self._stop(slot, "its lease has run out")
+        unleased = sight.unleased()
+        for slot in unleased & self._unleased:
+            self._stop(slot, "it has no lease")
+        self._unleased = unleased
+
+    def _stop(self, slot: str, why: str) -> None:
+        running = self._stops.get(slot)
+        if running is not None and not running.done():
+            return
+        log.info("slot %s is stopped: %s", slot, why)
+        token = max(0, self._leases.newest_token(slot))
+        request = StopRequest(self._config.instance, slot, token, STOP_TIMEOUT_S)
+        self._stops = {key: future for key, future in self._stops.items() if not future.done()}
+        self._stops[slot] = self._pool.submit(self._stopped, request)
+
+    def _stopped(self, request: StopRequest) -> None:
+        try:
+            stop(self._config, request)
+        except HostRefused as refused:
+            log.warning("slot %s could not be stopped: %s", request.slot, refused)
+
+    def _warn(self, warn: Warn) -> None:
+        if warn.id not in self._shown:
+            self._shown[warn.id] = self._pool.submit(deliver, self._config, warn)
+
+    def _keep_walls(self) -> None:
+        """Put the firewall table back when it is missing or was changed."""
+        if self._walls is not None and self._clock() < self._walls_at_ms:
+            return
+        self._walls_at_ms = self._clock() + WALLS_EVERY_MS
+        try:
+            if self._walls is None or firewall.listing(self._config.instance) != self._walls:
+                firewall.load(self._config.instance)
+                self._walls = firewall.listing(self._config.instance)
+                log.info("firewall table put in place")
+        except HostRefused as refused:
+            log.error("%s", refused)  # noqa: TRY400 (the sentence is enough)
+
+    def run(self, stopping: threading.Event, woken: threading.Event) -> None:
+        """Step until told to stop; an event of the engine shortens the wait."""
+        wait_ms = 0
+        while not stopping.is_set():
+            early = woken.wait(wait_ms / 1000)
+            woken.clear()
+            wait_ms = self.step(woken=early)
+        self.close()
+
+    def close(self) -> None:
+        """Finish the stops that are under way."""
+        self._pool.shutdown(wait=True)
+        self._engine.close()
