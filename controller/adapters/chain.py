@@ -7,19 +7,25 @@ sends nothing. Errors carry no node addresses.
 
 from __future__ import annotations
 
+import itertools
 import logging
+import re
 from typing import Any
 
-from web3 import HTTPProvider
+import httpx
 
 from controller.adapters import chain_words as words
-from controller.errors import ChainUnavailable, PriceUnavailable, SettingsInvalid
+from controller.errors import ChainUnavailable, PriceUnavailable, SettingsInvalid, StateForgotten
 from controller.services.ports import Block, Payment, PriceEvidence, TransactionFacts
 from controller.settings import Settings
 
 log = logging.getLogger(__name__)
 
 TIMEOUT_S = 10
+# How geth, erigon, reth and anvil say that they no longer keep the state of an old block.
+FORGOTTEN = re.compile(
+    r"missing trie node|historical state|prune|state .*not available|BlockOutOfRange", re.IGNORECASE
+)
 
 
 class Reverted(ValueError):
@@ -34,11 +40,14 @@ class Web3Chain:
         self._settings = settings
         self._revenue = settings.chain.revenue_wallet.lower()
         self._tokens = {settings.usdc.contract.lower(): "usdc", settings.axgt.contract.lower(): "axgt"}
-        self._nodes = [
-            HTTPProvider(url, request_kwargs={"timeout": TIMEOUT_S}, exception_retry_configuration=None)
-            for url in settings.chain.rpc_urls
-        ]
+        self._nodes = settings.chain.rpc_urls
+        self._client = httpx.Client(timeout=TIMEOUT_S, trust_env=False)
+        self._ids = itertools.count(1)
         self._checked = False
+
+    def close(self) -> None:
+        """Close the connections to the nodes."""
+        self._client.close()
 
     def genesis_hash(self) -> str:
         if not self._checked:
@@ -152,24 +161,29 @@ class Web3Chain:
 
     def _ask(self, method: str, params: list[Any]) -> Any:
         """The first answer that says something; None when every node answers, and none knows."""
-        refused = 0
+        problem: ChainUnavailable | None = None
         for place, node in enumerate(self._nodes):
-            try:
-                answer = node.make_request(method, params)
-            except Exception as error:  # noqa: BLE001 - whatever a transport raises, this node is not there
-                log.warning("chain node %d does not answer %s: %s", place, method, type(error).__name__)
-                refused += 1
-                continue
+            answer = self._post(node, method, params)
             if answer.get("result") is not None:
                 return answer["result"]
-            if "revert" in _reason(answer.get("error")):
+            if "error" not in answer:
+                continue
+            why = _reason(answer["error"])
+            if "revert" in why:
                 raise Reverted
-            if answer.get("error"):
-                log.warning("chain node %d refuses %s: %s", place, method, _reason(answer["error"]))
-                refused += 1
-        if refused:
-            raise ChainUnavailable
+            log.warning("chain node %d does not answer %s: %s", place, method, why)
+            problem = StateForgotten() if FORGOTTEN.search(why) else ChainUnavailable()
+        if problem:
+            raise problem
         return None
+
+    def _post(self, node: str, method: str, params: list[Any]) -> dict[str, Any]:
+        asked = {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": params}
+        try:
+            answer = self._client.post(node, json=asked).json()
+        except (httpx.HTTPError, ValueError) as error:
+            return {"error": type(error).__name__}
+        return answer if isinstance(answer, dict) else {"error": "no JSON-RPC"}
 
 
 def _reason(error: Any) -> str:

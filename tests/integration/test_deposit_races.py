@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+from contextlib import suppress
 
 import pytest
 from fakes import ALICE, ETHER, FakeChain, make_deps, make_settings, payment
@@ -65,8 +66,10 @@ def test_fifty_parallel_hints_and_watchers_make_one_credit(database):
 class Crashing:
     """A database that stops the process before or after its n-th statement or commit."""
 
-    def __init__(self, url: str, point: int | None) -> None:
-        self.database, self.point, self.passed = PostgresDatabase(url, pool_size=1), point, 0
+    def __init__(self, url: str) -> None:
+        self.database = PostgresDatabase(url, pool_size=1)
+        self.point: int | None = None
+        self.passed = 0
         engine = self.database.engine
         for name in ("before_cursor_execute", "after_cursor_execute"):
             event.listen(engine, name, lambda *_: self.step())
@@ -87,29 +90,30 @@ STORIES = {
 }
 
 
-def live(url: str, chain: FakeChain, point: int | None) -> int:
+@pytest.fixture
+def crashing(database_url):
+    made = Crashing(database_url)
+    yield made
+    made.database.engine.dispose()
+
+
+def live(crashing: Crashing, chain: FakeChain, point: int | None) -> int:
     """Watch with a crash at one point; returns how many points there were."""
-    crashing = Crashing(url, point)
-    try:
+    crashing.point, crashing.passed = point, 0
+    with suppress(Crash):
         watch(make_deps(crashing.database, chain, settings=TWO_CONFIRMATIONS))
-    except Crash:
-        pass
-    finally:
-        crashing.database.engine.dispose()
+    crashing.point = None
     return crashing.passed
 
 
-def recovered(url: str, chain: FakeChain, worth: int) -> None:
-    survivor = PostgresDatabase(url, pool_size=1)
-    deps = make_deps(survivor, chain, settings=TWO_CONFIRMATIONS)
+def recovered(database: PostgresDatabase, chain: FakeChain, worth: int) -> None:
+    deps = make_deps(database, chain, settings=TWO_CONFIRMATIONS)
     watch(deps)
     assert has(deps) == worth
     assert ledger.audit(deps) == []
-    survivor.engine.dispose()
 
 
-def empty(url: str) -> None:
-    database = PostgresDatabase(url, pool_size=1)
+def empty(database: PostgresDatabase) -> None:
     with database.begin() as db:
         db.execute(text("SET LOCAL session_replication_role = replica"))
         for table in (
@@ -117,33 +121,32 @@ def empty(url: str) -> None:
             "chain_cursor", "wallet",
         ):  # fmt: skip
             db.execute(text(f"DELETE FROM {table}"))
-    database.engine.dispose()
 
 
 @pytest.mark.parametrize("story", STORIES)
-def test_a_crash_at_any_point_of_a_credit_loses_and_doubles_nothing(database_url, story):
+def test_a_crash_at_any_point_of_a_credit_loses_and_doubles_nothing(database, crashing, story):
     for point in itertools.count(1):
         chain = FakeChain()
         STORIES[story](chain)
-        reached = live(database_url, chain, point)
-        recovered(database_url, chain, WORTH)
-        empty(database_url)
+        reached = live(crashing, chain, point)
+        recovered(database, chain, WORTH)
+        empty(database)
         if reached < point:
             break
     print(f"{story}: {reached} crash points")
     assert reached > 50
 
 
-def test_a_crash_at_any_point_of_a_reversal_loses_and_doubles_nothing(database_url):
+def test_a_crash_at_any_point_of_a_reversal_loses_and_doubles_nothing(database, crashing):
     for point in itertools.count(1):
         chain = FakeChain()
         chain.mine(2, [payment()])
-        live(database_url, chain, None)
+        live(crashing, chain, None)
         chain.reorg(2)
         chain.mine(3)
-        reached = live(database_url, chain, point)
-        recovered(database_url, chain, 0)
-        empty(database_url)
+        reached = live(crashing, chain, point)
+        recovered(database, chain, 0)
+        empty(database)
         if reached < point:
             break
     print(f"a reversal: {reached} crash points")

@@ -575,3 +575,30 @@ def test_the_list_shows_the_wallets_own_newest_first(deps, chain):
     watch(deps)
     shown = [v.tx_hash for v in deposits.list_deposits(deps, ALICE.upper().replace("0X", "0x"))]
     assert shown == [FakeChain.hash_of("two"), FakeChain.hash_of("one")]
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("UPDATE money_event SET credited_gpu_ms = credited_gpu_ms + 1", "the journal says"),
+        (f"UPDATE money_event SET payer = '{BOB}'", "the journal says"),
+        ("UPDATE money_event SET transfer_key = NULL", "belongs to no live deposit"),
+        ("UPDATE money_event SET state = 'reversed', transfer_key = NULL", "belongs to no live deposit"),
+        ("UPDATE money_event SET amount = amount + 1", "its deposits sum to"),
+        ("DELETE FROM money_event", "belongs to no live deposit"),
+        (
+            "UPDATE transfer SET evidence = evidence || '{\"discount_bps\": 9}'",
+            "do not follow from its evidence",
+        ),
+        ("UPDATE transfer SET amount = amount + 1 WHERE kind = 'deposit'", "do not follow from its evidence"),
+    ],
+)
+def test_the_auditor_finds_a_fault_planted_in_a_deposit(deps, chain, fault, said):
+    chain.mine(6, [payment()])
+    watch(deps)
+    sound(deps)
+    with deps.database.begin() as db:
+        db.execute(text("SET LOCAL session_replication_role = replica"))
+        db.execute(text(fault))
+    found = ledger.audit(deps)
+    assert any(said in problem for problem in found), found
