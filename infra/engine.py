@@ -20,7 +20,7 @@ from infra.docker_engine import docker_answers
 from infra.engine_events import Recorder, drift_of, kind_of, name_of
 from infra.engine_workspace import PROJECT, make_workspace
 from infra.errors import InfraError, Interrupted
-from infra.playbook_process import CANCEL
+from infra.playbook_run import CANCEL
 from infra.program import Image, declare
 from infra.reporting import Report, silent
 from infra.run_log import RunLogs

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -21,7 +23,7 @@ from infra.orphans import end_workers
 from infra.playbook_events import Outcome, log_line, take
 from infra.providers.parent import end_with_parent
 
-CANCEL = "cancel"
+LOOK_EVERY_S = 0.2
 PROJECT = Path(__file__).resolve().parent.parent
 
 
@@ -44,19 +46,43 @@ class Request:
         return Path(self.log_dir) / f"playbook-{self.name}{'-check' if self.check else ''}.jsonl"
 
 
-def execute(request: Request) -> Outcome:
-    """Run the playbook to its end; a file named `cancel` in the work folder ends it early."""
-    found = subprocess.run(
+def execute(request: Request, stopped: Callable[[], bool] = lambda: False) -> Outcome:
+    """Run the playbook to its end.
+
+    Args:
+        request: what to run.
+        stopped: asked several times a second; True ends the run early, its status is then `canceled`.
+    """
+    with subprocess.Popen(
         [sys.executable, "-m", "infra.playbook_process"],
-        input=json.dumps(asdict(request)),
-        capture_output=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
         env={**os.environ, "PYTHONPATH": str(PROJECT)},
-    )
-    if found.returncode:
-        return Outcome(failed=[f"the run of {request.name} broke off: {found.stderr.strip()[-500:]}"])
-    return Outcome(**json.loads(found.stdout.splitlines()[-1]))
+        start_new_session=True,
+    ) as child:
+        said, complained = _end_of(child, json.dumps(asdict(request)), stopped)
+    if child.returncode:
+        return Outcome(failed=[f"the run of {request.name} broke off: {complained.strip()[-500:]}"])
+    return Outcome(**json.loads(said.splitlines()[-1]))
+
+
+def _end_of(child: subprocess.Popen[str], question: str, stopped: Callable[[], bool]) -> tuple[str, str]:
+    """Both outputs of the child, which is told once if it is to end early."""
+    told, text = False, question
+    while True:
+        try:
+            return child.communicate(text or None, timeout=LOOK_EVERY_S)
+        except subprocess.TimeoutExpired:
+            text = ""
+        except KeyboardInterrupt:
+            child.send_signal(signal.SIGTERM)
+            child.communicate()
+            raise
+        if not told and stopped():
+            child.send_signal(signal.SIGTERM)
+            told = True
 
 
 def run(request: Request, log: TextIO) -> Outcome:
@@ -65,7 +91,7 @@ def run(request: Request, log: TextIO) -> Outcome:
 
     outcome, started, gone = Outcome(), time.monotonic(), threading.Event()
     end_with_parent(gone.set)
-    cancel = Path(request.work_dir) / CANCEL
+    signal.signal(signal.SIGTERM, lambda *_: gone.set())
 
     def on_event(event: dict[str, Any]) -> bool:
         take(outcome, event)
@@ -83,7 +109,7 @@ def run(request: Request, log: TextIO) -> Outcome:
             cmdline="--check --diff" if request.check else "--diff",
             envvars=_environment(Path(request.playbook).parent),
             event_handler=on_event,
-            cancel_callback=lambda: cancel.exists() or gone.is_set(),
+            cancel_callback=gone.is_set,
             settings={"job_timeout": request.timeout_s},
             quiet=True,
         )

@@ -15,7 +15,10 @@ from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, Resou
 
 from infra.content_hash import content_hash, files_hash
 from infra.errors import InfraError
+from infra.playbook_events import Outcome
 from infra.playbook_process import Request, execute
+
+CANCEL = "cancel"
 
 
 class PlaybookFailed(InfraError):
@@ -44,7 +47,7 @@ class PlaybookRunProvider(ResourceProvider):
         """Look at the host with `--check`; unnecessary where changed files make the run due anyway."""
         if files_hash(Path(props["playbook"]), map(Path, props["watched"])) != props["files"]:
             return ReadResult(id_, props)
-        outcome = execute(_request(props, check=True))
+        outcome = _run(props, check=True)
         if outcome.status == "canceled":
             raise PlaybookFailed(f"The check of {id_} was interrupted.")
         names = outcome.changed + [f"{name}: fails" for name in outcome.failed]
@@ -56,12 +59,17 @@ class PlaybookRunProvider(ResourceProvider):
 
 
 def _converge(props: dict[str, Any]) -> dict[str, Any]:
-    request = _request(props, check=False)
-    outcome = execute(request)
+    outcome = _run(props, check=False)
     if outcome.status != "successful":
         what = "; ".join(outcome.failed) or outcome.status
-        raise PlaybookFailed(f"{request.name}: {what}. Events: {request.log}")
+        raise PlaybookFailed(f"{what}. Events: {_request(props, check=False).log}")
     return {**props, "drift": 0, "drift_tasks": [], "changed_tasks": outcome.changed}
+
+
+def _run(props: dict[str, Any], *, check: bool) -> Outcome:
+    """Run it, until its end or until the engine is interrupted and leaves its mark in the work folder."""
+    cancel = Path(props["work_dir"]) / CANCEL
+    return execute(_request(props, check=check), cancel.exists)
 
 
 def _request(props: dict[str, Any], *, check: bool) -> Request:

@@ -14,8 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from infra.errors import StackConfigInvalid
 
-# A unix socket path ends at 107 bytes; the longest name under the run folder takes 40 of them.
-RUN_DIR_MAX_BYTES = 67
+# A unix socket path ends at 107 bytes; this is the longest one under the run folder.
+RUN_DIR_MAX_BYTES = 107 - len("/slots/s-0123456789ab/rfb.sock")
 
 
 class _Part(BaseModel):
@@ -115,7 +115,7 @@ class StackConfig(_Part):
 
     def save(self) -> None:
         """Keep this configuration beside the stack's state, replacing the former one atomically."""
-        self.backend_dir.mkdir(parents=True, exist_ok=True)
+        self.backend_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         new = self.saved_at.with_suffix(".new")
         new.write_text(self.model_dump_json(indent=2) + "\n")
         new.replace(self.saved_at)

@@ -74,7 +74,7 @@ def turn(
         StackBusy: it took too long.
         Interrupted: waiting was given up.
     """
-    backend_dir.mkdir(parents=True, exist_ok=True)
+    backend_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = backend_dir / "turn.lock"
     with path.open("a+") as file:
         if not _taken(file.fileno()):

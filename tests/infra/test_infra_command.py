@@ -1,0 +1,67 @@
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from infra.cli import infra as command
+from infra.errors import Interrupted, StackBusy
+from infra.stack_config import stack_config
+from infra.summary import Change, Drift, Summary
+
+DONE = Summary(
+    "up",
+    "local",
+    {"update": 1},
+    (Change("site", "PlaybookRun", "update"),),
+    (Drift("site", "PlaybookRun", ("x",)),),
+)
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    stack_config(instance="trial", state_dir=tmp_path, run_dir="/run/trial", hosts=[{"name": "local"}]).save()
+    monkeypatch.setattr(command, "ensure_cli", lambda *_: tmp_path / "pulumi")
+    return lambda *words: CliRunner().invoke(command.infra, ["--state", str(tmp_path), *words])
+
+
+def raising(error):
+    def operation(*_args, **_options):
+        raise error
+
+    return operation
+
+
+def test_the_summary_is_told_to_people_and_to_programs(run, monkeypatch):
+    monkeypatch.setattr(command.engine, "up", lambda *_, **__: DONE)
+    told = run("up")
+    assert told.output.splitlines() == [
+        "drift    PlaybookRun site: x",
+        "update   PlaybookRun site",
+        "up: 1 update, 0.0 s",
+    ]
+    assert json.loads(run("up", "--json").output)["drift"][0]["what"] == ["x"]
+
+
+@pytest.mark.parametrize(("error", "status"), [(StackBusy(), 4), (Interrupted(), 130)])
+def test_an_error_is_its_message_and_its_exit_status(run, monkeypatch, error, status):
+    monkeypatch.setattr(command.engine, "refresh", raising(error))
+    told = run("refresh", "--json")
+    assert told.exit_code == status
+    assert json.loads(told.stdout)["error"]["code"] == error.code
+
+
+def test_before_the_first_up_it_says_what_to_do(tmp_path):
+    told = CliRunner().invoke(command.infra, ["--state", str(tmp_path), "preview"])
+    assert told.exit_code == 3
+    assert "axonos up" in told.output
+
+
+def test_destroy_asks_first(run, monkeypatch):
+    monkeypatch.setattr(command.engine, "destroy", raising(AssertionError("not asked")))
+    assert run("destroy").exit_code == 1
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_cancel_says_whether_there_was_a_lock(run, monkeypatch, taken):
+    monkeypatch.setattr(command.engine, "cancel", lambda *_, **__: taken)
+    assert json.loads(run("cancel", "--json").output)["unlocked"] is taken

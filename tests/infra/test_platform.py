@@ -1,0 +1,133 @@
+"""The program's resources, recorded by Pulumi's mocks: no engine, no Docker."""
+
+import asyncio
+import runpy
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import pulumi
+import pytest
+from pulumi.runtime.stack import run_pulumi_func
+
+from infra.built_image import BuiltImage
+from infra.program import declare, image_output
+from infra.stack_config import stack_config
+
+IMAGE = BuiltImage(image_id=f"sha256:{'a' * 64}", archive=Path("/images/desktop.tar"))
+
+
+class Recorded(pulumi.runtime.Mocks):
+    def __init__(self):
+        self.made = {}
+
+    def new_resource(self, args):
+        self.made[args.name, args.typ] = args.inputs
+        return f"{args.name}-id", args.inputs
+
+    def call(self, args):
+        return {}
+
+
+@pytest.fixture(autouse=True)
+def loop():
+    """An event loop whose worker threads, in which the mocks want one too, have theirs closed at the end."""
+    loops = []
+
+    def own_loop():
+        loops.append(asyncio.new_event_loop())
+        asyncio.set_event_loop(loops[-1])
+
+    own_loop()
+    main = loops[0]
+    workers = ThreadPoolExecutor(max_workers=4, initializer=own_loop)
+    main.set_default_executor(workers)
+    yield main
+    workers.shutdown()
+    asyncio.set_event_loop(None)
+    for made in loops:
+        made.close()
+
+
+def config(tmp_path, **more):
+    first, second = tmp_path / "host.yml", tmp_path / "controller.yml"
+    for path in (first, second):
+        path.write_text("[]\n")
+    return stack_config(
+        instance="trial",
+        state_dir=tmp_path,
+        run_dir=tmp_path / "run",
+        hosts=[{"name": "local", "gpus": [{"uuid": "SIM-0", "simulated": True}]}],
+        playbooks=[
+            {"name": "host", "path": first, "variables": {"port": 1}},
+            {"name": "controller", "path": second, "after_image": True},
+        ],
+        **more,
+    )
+
+
+def recorded(loop, program, preview=False):
+    mocks = Recorded()
+    pulumi.runtime.set_mocks(mocks, project="axonos", stack="local", preview=preview)
+    loop.run_until_complete(run_pulumi_func(program))
+    return {(name, typ.rsplit(":", 1)[-1]): inputs for (name, typ), inputs in mocks.made.items()}
+
+
+def test_the_platform_is_hosts_network_homes_image_and_services(loop, tmp_path):
+    made = recorded(loop, lambda: declare(config(tmp_path), IMAGE))
+    assert {kind for _, kind in made} >= {"Platform", "GpuHost", "HomeVolume", "DesktopImage"}
+    network = made["verification", "Network"]
+    assert network["name"] == "axonos-trial-verification"
+    assert network["internal"] is True, "an image under test has no way out"
+    volume = made["homes", "Volume"]
+    assert volume["driverOpts"] == {"type": "none", "o": "bind", "device": str(tmp_path / "homes")}
+    assert volume["labels"] == [{"label": "org.axonos.instance", "value": "trial"}]
+    image = made["desktop", "LoadedImage"]
+    assert (image["image_id"], image["tag"]) == (IMAGE.image_id, "a" * 12)
+    assert made["host-local", "PlaybookRun"]["variables"] == {"port": 1}
+    assert made["controller-local", "PlaybookRun"]["variables"] == {"axonos_image_id": IMAGE.image_id}
+
+
+def test_without_an_image_everything_else_is_declared(loop, tmp_path):
+    made = recorded(loop, lambda: declare(config(tmp_path), None))
+    assert ("desktop", "LoadedImage") not in made
+    assert ("verification", "Network") in made
+
+
+def test_an_image_still_being_built_is_unknown_in_a_preview_and_awaited_in_an_update(loop):
+    building = Future()
+
+    async def known():
+        return await image_output(building).is_known()
+
+    pulumi.runtime.set_mocks(Recorded(), preview=True)
+    assert loop.run_until_complete(known()) is False
+    pulumi.runtime.set_mocks(Recorded(), preview=False)
+
+    async def awaited():
+        found = image_output(building)
+        building.set_result(IMAGE)
+        return await found.future()
+
+    assert loop.run_until_complete(awaited())["image_id"] == IMAGE.image_id
+
+
+def test_the_same_variables_give_the_same_content_and_others_do_not(loop, tmp_path):
+    one = recorded(loop, lambda: declare(config(tmp_path), IMAGE))
+    same = recorded(loop, lambda: declare(config(tmp_path), IMAGE))
+    other_image = BuiltImage(image_id=f"sha256:{'b' * 64}", archive=IMAGE.archive)
+    other = recorded(loop, lambda: declare(config(tmp_path), other_image))
+    for run in ("host-local", "controller-local"):
+        assert one[run, "PlaybookRun"]["content"] == same[run, "PlaybookRun"]["content"]
+    assert one["host-local", "PlaybookRun"]["content"] == other["host-local", "PlaybookRun"]["content"]
+    changed = [made["controller-local", "PlaybookRun"]["content"] for made in (one, other)]
+    assert changed[0] != changed[1]
+
+
+def test_plain_pulumi_runs_the_saved_stack(loop, tmp_path):
+    config(tmp_path).save()
+    pulumi.runtime.set_all_config({"axonos:state_dir": str(tmp_path)})
+    try:
+        made = recorded(loop, lambda: runpy.run_module("infra.__main__") and None)
+    finally:
+        pulumi.runtime.set_all_config({})
+    assert ("verification", "Network") in made
