@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from websockets.exceptions import ConnectionClosed
 
 from controller.errors import AxonosError
 from controller.selfcheck.visitor import Visitor
 
 GPU_MS_PER_MINUTE = 60_000
 LOOK_TIMEOUT_S = 30
+# What a site can do to its visitor: refuse, break off, be silent, answer without what was asked for.
+FAULTS = (AxonosError, httpx.HTTPError, OSError, LookupError, EOFError, ConnectionClosed)
 
 
 @dataclass
@@ -44,12 +47,8 @@ def run(origin: str, screenshot: Path, told: Callable[[str], None]) -> Report:
         with Visitor(origin) as visitor:
             _visit(visitor, screenshot, _timed(report, told), told, report)
         report.ok = True
-    except (AxonosError, httpx.HTTPError, TimeoutError, OSError) as error:
-        report.problem = (
-            f"{report.steps[-1]['step'] if report.steps else 'start'}: {error or type(error).__name__}"
-        )
-        if report.steps:
-            report.steps[-1]["ok"] = False
+    except FAULTS:
+        report.ok = False
     report.seconds = round(time.monotonic() - began, 2)
     return report
 
@@ -62,6 +61,10 @@ def _timed(report: Report, told: Callable[[str], None]) -> Callable[[str, Callab
         began = time.monotonic()
         try:
             return act()
+        except FAULTS as error:
+            line["ok"] = False
+            report.problem = report.problem or f"{name}: {str(error) or type(error).__name__}"
+            raise
         finally:
             line["seconds"] = round(time.monotonic() - began, 2)
 

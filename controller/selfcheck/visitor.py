@@ -87,7 +87,7 @@ class Visitor:
                 "maxFeePerGas": gas_price * 2,
                 "maxPriorityFeePerGas": min(gas_price, 1_000_000_000),
                 "nonce": int(self._rpc("eth_getTransactionCount", self.wallet, "latest"), 16),
-                "chainId": int(chain["chain_id"]),
+                "chainId": int(chain["id"]),
             }
         )
         return str(
