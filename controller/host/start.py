@@ -66,6 +66,8 @@ def start(config: HostConfig, request: StartRequest) -> dict[str, Any]:
             raise
     try:
         painted = _wait_painted(run, deadline)
+        share = container.cpu_share(request, os.cpu_count() or 1)
+        _asked(run.engine, "POST", f"/containers/{identifier}/update", share)
     except BaseException:
         with run.leases.locked(request.slot):
             made_here = found is None
@@ -197,9 +199,7 @@ def _home(run: _Start) -> Any:
 
 
 def _create(run: _Start, home: Any) -> str:
-    body = container.container(
-        run.slot, run.request, home, api_version=run.engine.api_version, host_cpus=os.cpu_count() or 1
-    )
+    body = container.container(run.slot, run.request, home, api_version=run.engine.api_version)
     return str(_asked(run.engine, "POST", "/containers/create", body, name=run.slot.container)["Id"])
 
 

@@ -88,14 +88,15 @@ def test_a_pool_has_an_end():
 
 
 def test_the_container_has_no_power(slot):
-    made = container.container(slot, parse_start(START), slot.folder, api_version=(1, 41), host_cpus=2)
+    made = container.container(slot, parse_start(START), slot.folder, api_version=(1, 41))
     host = made["HostConfig"]
     assert host["CapDrop"] == ["ALL"]
     assert "CapAdd" not in host
     assert "no-new-privileges" in host["SecurityOpt"]
     assert host["ReadonlyRootfs"]
     assert made["User"] == "7000:7000"
-    assert host["NanoCpus"] == 2_000_000_000
+    assert container.cpu_share(parse_start(START), 2) == {"NanoCpus": 2_000_000_000}
+    assert container.cpu_share(parse_start(START), 64) == {"NanoCpus": 4_000_000_000}
     assert host["Memory"] == host["MemorySwap"] == 1 << 30
     assert host["ShmSize"] == 1 << 30
     assert host["DeviceRequests"] == []
@@ -111,7 +112,7 @@ def test_the_container_has_no_power(slot):
 )
 def test_real_gpus_are_asked_for_by_uuid(slot, version, devices):
     request = parse_start(START | {"simulated": False})
-    made = container.container(slot, request, slot.folder, api_version=version, host_cpus=2)
+    made = container.container(slot, request, slot.folder, api_version=version)
     assert made["HostConfig"]["DeviceRequests"] == devices
 
 

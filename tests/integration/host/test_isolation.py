@@ -197,7 +197,11 @@ except OSError as error:
 
 
 def test_limits_hold(host):
-    host.started()
+    host.started(cpus=0.5)
+    limits = run(
+        "docker", "inspect", "-f", "{{.HostConfig.NanoCpus}} {{.HostConfig.Memory}}", host.slot().container
+    )
+    assert limits == f"500000000 {256 << 20}"
     code = """
 import os, sys
 n = 0
