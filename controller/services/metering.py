@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import func, insert, text
+from sqlalchemy import func, text
 from sqlmodel import Session, col, select
 
 from controller.domain import metering
@@ -37,6 +37,13 @@ _MOVE_MARKS = text(
     """
     UPDATE gpu_session s SET billed_to_ms = m.mark
     FROM unnest(CAST(:ids AS text[]), CAST(:marks AS bigint[])) AS m(id, mark) WHERE s.id = m.id
+    """
+)
+_WRITE_WINDOWS = text(
+    """
+    INSERT INTO usage_window (session_id, from_ms, to_ms, gpus, kind, transfer_key)
+    SELECT * FROM unnest(CAST(:ids AS text[]), CAST(:starts AS bigint[]), CAST(:ends AS bigint[]),
+                         CAST(:gpus AS int[]), CAST(:kinds AS text[]), CAST(:keys AS text[]))
     """
 )
 
@@ -77,7 +84,7 @@ def leave_unbilled(db: Session, row: GpuSession, to_ms: int, kind: Kind) -> None
     assert row.billed_to_ms is not None
     window = metering.unbilled(row.billed_to_ms, to_ms, row.gpus, kind)
     if window:
-        db.connection().execute(insert(UsageWindow), [_window_row(row.id, window)])
+        _write_windows(db, [(row.id, window)])
         row.billed_to_ms = to_ms
         db.add(row)
         db.flush()
@@ -157,15 +164,19 @@ def _charge(db: Session, metered: Sequence[Metered], now_ms: int) -> None:
         for m in metered
     ]
     ledger.post(db, at_ms=now_ms, transfers=postings)
-    db.connection().execute(insert(UsageWindow), [_window_row(m.id, m.window) for m in metered])
+    _write_windows(db, [(m.id, m.window) for m in metered])
 
 
-def _window_row(session_id: str, window: Window) -> dict[str, object]:
-    return {
-        "session_id": session_id,
-        "from_ms": window.from_ms,
-        "to_ms": window.to_ms,
-        "gpus": window.gpus,
-        "kind": window.kind,
-        "transfer_key": use_key(session_id, window.from_ms) if window.kind == "used" else None,
-    }
+def _write_windows(db: Session, windows: Sequence[tuple[str, Window]]) -> None:
+    """One statement for any number of windows; a used one names its transfer."""
+    db.connection().execute(
+        _WRITE_WINDOWS,
+        {
+            "ids": [session_id for session_id, _ in windows],
+            "starts": [window.from_ms for _, window in windows],
+            "ends": [window.to_ms for _, window in windows],
+            "gpus": [window.gpus for _, window in windows],
+            "kinds": [window.kind for _, window in windows],
+            "keys": [use_key(i, w.from_ms) if w.kind == "used" else None for i, w in windows],
+        },
+    )

@@ -30,7 +30,6 @@ def promote(deps: Deps) -> int:
     """
     with deps.database.begin() as db:
         locks.placement(db)
-        _free_checked(db)
         return plan(deps, db)
 
 
@@ -39,6 +38,7 @@ def plan(deps: Deps, db: Session) -> int:
 
     The caller holds the placement lock. Returns how many claims were started.
     """
+    _free_checked(db)
     claims = _queued(db)
     if not claims:
         return 0

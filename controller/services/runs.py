@@ -143,14 +143,6 @@ def backoff_ms(attempts: int) -> int:
     return min(60_000, 1_000 << min(attempts - 1, 6))
 
 
-def give_back(deps: Deps, taken: Taken) -> None:
-    """Return a run that was taken but not begun, at shutdown."""
-    with deps.database.begin() as db:
-        if run := lock_taken(db, taken):
-            run.attempts -= 1
-            run.state, run.lease_until_ms = "queued", None
-
-
 def host_facts(db: Session, name: str) -> dict[str, Any]:
     """What the provisioner needs to reach a host."""
     host = db.exec(select(Host).where(Host.name == name)).one()

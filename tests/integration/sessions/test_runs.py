@@ -119,16 +119,6 @@ def test_events_wait_while_the_database_is_away(platform, monkeypatch):
     assert platform.rows("SELECT event FROM run_event ORDER BY seq") == [("a",), ("b",)]
 
 
-def test_give_back_makes_a_run_available_at_once(platform):
-    sessions.claim(platform.deps, WALLET, "small")
-    taken = runs.take(platform.deps, "one")
-    assert taken is not None
-    runs.give_back(platform.deps, taken)
-    again = runs.take(platform.deps, "two")
-    assert again is not None
-    assert (again.id, again.attempt) == (taken.id, 1)
-
-
 WORKER = """
 import sys, time
 sys.path[:0] = [{tests!r}, {here!r}]
