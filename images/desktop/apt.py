@@ -59,7 +59,9 @@ class PrivateApt:
         shown = self._run("apt-cache", "show", *wanted, may_fail=True)
         packages = []
         for stanza in shown.split("\n\n"):
-            fields = dict(line.split(": ", 1) for line in stanza.splitlines() if re.match(r"^[A-Z][\w-]*: ", line))
+            fields = dict(
+                line.split(": ", 1) for line in stanza.splitlines() if re.match(r"^[A-Z][\w-]*: ", line)
+            )
             if fields:
                 packages.append(
                     Package(

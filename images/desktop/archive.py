@@ -1,4 +1,4 @@
-"""A Docker archive with one layer, fixed times and a fixed configuration: the same content has the same image ID.
+"""A Docker archive with one layer, fixed times and configuration: the same content has the same image ID.
 
 Only what Docker's `load` reads is written: the layer, the image configuration, manifest.json.
 """

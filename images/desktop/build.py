@@ -1,6 +1,6 @@
-"""Builds the desktop image: locked packages in, a Docker archive and desktop.json out. The same lock, the same ID.
+"""Builds the desktop image: locked packages in, a Docker archive and desktop.json out.
 
-Run by playbooks/image.yml as `python -m images.desktop.build`; prints one JSON object.
+`python -m images.desktop` is its command line, which playbooks/image.yml runs.
 """
 
 from __future__ import annotations
@@ -21,13 +21,23 @@ from images.desktop.apt import PrivateApt
 from images.desktop.archive import Archived, image_id_in, write_archive
 from images.desktop.errors import BuildFailed
 from images.desktop.fetch import fetch_packages
+from images.desktop.layer import HERE, ROOTFS, layer
 from images.desktop.lock import Lock, difference, read_lock
 from images.desktop.repository import write_repository
-from images.desktop.rootfs import HERE, layer
 from images.desktop.sources import debian_sources
 from images.desktop.wheels import fetch_wheels
 
-LOCK, LIST, WHEELS_LOCK = HERE / "packages.lock", HERE / "packages.txt", HERE / "wheels.lock"
+LIST, LOCK = HERE / "packages.txt", HERE / "packages.lock"
+WHEELS, WHEELS_LOCK = HERE / "wheels.txt", HERE / "wheels.lock"
+RECIPE = (
+    "packages.txt",
+    "packages.lock",
+    "wheels.lock",
+    "customize.sh",
+    "layer.py",
+    "archive.py",
+    "build.py",
+)
 TAG = "axonos/desktop:latest"
 FREE_BYTES = 6 << 30
 _RUNTIME = "/run/user/7000"
@@ -74,9 +84,9 @@ class Built:
 
 
 def recipe_digest() -> str:
-    """SHA-256 over everything the image is made from: builder, lists, locks, overlay with its execute bits."""
+    """SHA-256 over all that decides the image's bytes: locks, overlay with its execute bits, builder."""
     digest = hashlib.sha256()
-    for file in sorted(p for p in HERE.rglob("*") if p.is_file() and "__pycache__" not in p.parts):
+    for file in [*(HERE / name for name in RECIPE), *sorted(p for p in ROOTFS.rglob("*") if p.is_file())]:
         digest.update(f"{file.relative_to(HERE)} {os.access(file, os.X_OK)} {file.stat().st_size}\n".encode())
         digest.update(file.read_bytes())
     return digest.hexdigest()
@@ -112,7 +122,9 @@ def obtain(lock: Lock, cache: Path, apt: Callable[[], PrivateApt]) -> Lock:
     current = resolve(apt())
     if lost := fetch_packages(current, cache / "debs", apt):
         names = ", ".join(package.name for package in lost[:10])
-        raise BuildFailed(f"{len(lost)} package(s) could not be downloaded: {names}. Check the network, run it again.")
+        raise BuildFailed(
+            f"{len(lost)} package(s) could not be downloaded: {names}. Check the network, run it again."
+        )
     return current
 
 
@@ -192,9 +204,16 @@ def _known(output: Path, recipe: str) -> Built | None:
 
 def _load(built: Built) -> bool:
     """Load the archive into Docker unless it is there; true when it was loaded."""
-    if subprocess.run(["docker", "image", "inspect", built.image_id], capture_output=True, check=False).returncode == 0:
+    if (
+        subprocess.run(
+            ["docker", "image", "inspect", built.image_id], capture_output=True, check=False
+        ).returncode
+        == 0
+    ):
         return False
-    done = subprocess.run(["docker", "load", "--quiet", "--input", built.archive], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["docker", "load", "--quiet", "--input", built.archive], capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise BuildFailed(f"Docker did not take the image: {done.stderr.strip()[-500:]}")
     return True

@@ -16,6 +16,7 @@ echo 'axon:!::' >>"$root/etc/gshadow"
   if [ -x "$overlay/$file" ]; then mode=0755; fi
   install -D -m "$mode" "$overlay/$file" "$root/$file"
 done
+find "$root/run" "$root/tmp" -mindepth 1 -delete
 install -d -m 1777 "$root/tmp/.X11-unix" "$root/tmp/.ICE-unix"
 install -d -o 7000 -g 7000 -m 0700 "$root/home/axon" "$root/run/user/7000" "$root/run/desktop" "$root/run/axonos"
 chmod 0755 "$root/run/user"
@@ -45,12 +46,36 @@ GdkPixbuf.Pixbuf.new_from_file_at_scale(folder + "axonos.svg", 1920, 1200, False
 '
 ln -sf /usr/share/backgrounds/axonos/axonos.png "$root/usr/share/backgrounds/axonos.png"
 
+# The theme extends Arc-Dark, whose styles GTK finds only beside the theme in use.
+ln -s ../../Arc-Dark/gtk-3.0/gtk.gresource "$root/usr/share/themes/AxonOS/gtk-3.0/gtk.gresource"
+
 # The application menu runs inside the panel: a process of its own costs start-up time.
 sed -i 's/^X-XFCE-Internal=false/X-XFCE-Internal=true/' "$root/usr/share/xfce4/panel/plugins/whiskermenu.desktop"
 
+# Menu entries that would show twice, or need what a desktop in a browser does not have.
+hidden="htop vim org.xfce.mousepad-settings thunar-settings xfce4-appfinder xfce4-color-settings xfce4-file-manager
+  xfce4-mail-reader xfce4-run xfce4-terminal-emulator xfce4-terminal-settings xfce4-web-browser"
+mkdir -p "$root/usr/local/share/applications"
+for entry in $hidden; do
+  printf '[Desktop Entry]\nType=Application\nName=%s\nHidden=true\n' "$entry" \
+    >"$root/usr/local/share/applications/$entry.desktop"
+done
+
+# Plain names for what the programs are.
+name() { sed -i "s/^Name=.*/Name=$2/" "$root/usr/share/applications/$1.desktop"; }
+name firefox-esr Firefox
+name thunar Files
+name xfce4-terminal Terminal
+name org.xfce.mousepad 'Text Editor'
+name org.xfce.ristretto 'Image Viewer'
+name xarchiver Archives
+
 inside gtk-update-icon-cache --quiet --force /usr/share/icons/hicolor
 inside update-desktop-database -q /usr/share/applications
-inside fc-cache --system-only
+# Caches say how old the folders were that they describe, and are believed only if that is still true.
+find "$root/usr/share/fonts" "$root/usr/local/share/fonts" -type d -newermt "@$SOURCE_DATE_EPOCH" \
+  -exec touch --date="@$SOURCE_DATE_EPOCH" {} +
+inside SOURCE_DATE_EPOCH="$SOURCE_DATE_EPOCH" fc-cache --system-only --force
 
 # What must differ between machines is made at start, or not at all.
 rm -f "$root"/etc/ssh/ssh_host_* "$root/etc/machine-id" "$root/var/lib/dbus/machine-id" \

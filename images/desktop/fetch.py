@@ -19,7 +19,7 @@ _TIMEOUT_S = 20
 
 
 def fetch_packages(lock: Lock, cache: Path, apt: Callable[[], PrivateApt]) -> list[Package]:
-    """Bring every package of the lock into the cache: from the archive, else from its mirror's pool or snapshots.
+    """Bring every package of the lock into the cache: from the archive, its mirror's pool, or snapshots.
 
     Args:
         lock: what is wanted.
@@ -80,7 +80,10 @@ def _fetch_old(package: Package, cache: Path, bases: list[str]) -> bool:
     part = cache / f"{package.sha256}.part"
     for base in bases:
         try:
-            with urllib.request.urlopen(f"{base}/{package.path}", timeout=_TIMEOUT_S) as answer, part.open("wb") as out:
+            with (
+                urllib.request.urlopen(f"{base}/{package.path}", timeout=_TIMEOUT_S) as answer,  # noqa: S310  apt's own
+                part.open("wb") as out,
+            ):
                 shutil.copyfileobj(answer, out)
         except (urllib.error.URLError, OSError):
             continue

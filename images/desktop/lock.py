@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-_HEADER = "# Written by `axonos image lock`. Fields: name version architecture sha256 size path-in-the-archive."
+_HEADER = (
+    "# Written by `axonos image lock`. Fields: name version architecture sha256 size path-in-the-archive."
+)
 
 
 @dataclass(frozen=True, order=True)
@@ -35,7 +37,8 @@ class Lock:
     def text(self) -> str:
         """The lock as it is kept in a file."""
         rows = [
-            f"{p.name} {p.version} {p.architecture} {p.sha256} {p.size} {p.path}" for p in sorted(self.packages)
+            f"{p.name} {p.version} {p.architecture} {p.sha256} {p.size} {p.path}"
+            for p in sorted(self.packages)
         ]
         return "\n".join([_HEADER, f"date {self.date_s}", *rows]) + "\n"
 

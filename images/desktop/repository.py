@@ -1,4 +1,4 @@
-"""A local apt repository of exactly the locked packages, so that mmdebstrap has nothing else to choose from."""
+"""A local apt repository of exactly the locked packages, so that mmdebstrap can choose nothing else."""
 
 from __future__ import annotations
 
@@ -43,11 +43,13 @@ def write_repository(packages: tuple[Package, ...], cache: Path, folder: Path) -
     (folder / "Packages").write_bytes(index)
     # mmdebstrap looks for essential packages in the suite by name, which only a Release file tells.
     digest = hashlib.sha256(index).hexdigest()
-    (folder / "Release").write_text(f"Suite: {SUITE}\nCodename: {SUITE}\nSHA256:\n {digest} {len(index)} Packages\n")
+    (folder / "Release").write_text(
+        f"Suite: {SUITE}\nCodename: {SUITE}\nSHA256:\n {digest} {len(index)} Packages\n"
+    )
 
 
 def control_text(deb: Path) -> str:
-    """The control file inside a Debian package (deb(5): an ar archive with control.tar.* as second member)."""
+    """The control file inside a Debian package (deb(5): an ar archive, control.tar.* comes second)."""
     for name, data in _members(deb):
         if name.startswith("control.tar"):
             with tarfile.open(fileobj=io.BytesIO(_unpacked(name, data))) as control:

@@ -1,4 +1,4 @@
-"""Where this machine gets Debian from: its own apt sources when it is a Debian bookworm, else the default mirror.
+"""Where this machine gets Debian from: its own apt sources if it is a bookworm, else the default mirror.
 
 Nothing found here reaches the image or the lock; only the packages do, and those are checked by hash.
 """
@@ -16,7 +16,9 @@ SUITES = (SUITE, f"{SUITE}-updates", f"{SUITE}-security")
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 DEFAULT_MIRROR = "http://deb.debian.org/debian"
 _DEBIAN_PATH = re.compile(r"/(debian|debian-security)/?$")
-_ONE_LINE = re.compile(r"^deb\s+(?:\[(?P<options>[^]]*)\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)\s+(?P<components>.+)$")
+_ONE_LINE = re.compile(
+    r"^deb\s+(?:\[(?P<options>[^]]*)\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)\s+(?P<components>.+)$"
+)
 
 
 @dataclass(frozen=True)
@@ -70,14 +72,18 @@ def debian_sources(mirror: str | None = None, etc_apt: Path = Path("/etc/apt")) 
 def _one_line(text: str) -> Iterator[Source]:
     for line in text.splitlines():
         if match := _ONE_LINE.match(line.split("#")[0].strip()):
-            yield from _sources([match["uri"]], [match["suite"]], match["components"].split(), match["options"] or "")
+            yield from _sources(
+                [match["uri"]], [match["suite"]], match["components"].split(), match["options"] or ""
+            )
 
 
 def _deb822(text: str) -> Iterator[Source]:
     for stanza in re.split(r"\n\s*\n", text):
         fields = {
             name.strip().lower(): value.strip()
-            for name, _, value in (line.partition(":") for line in stanza.splitlines() if not line.startswith("#"))
+            for name, _, value in (
+                line.partition(":") for line in stanza.splitlines() if not line.startswith("#")
+            )
         }
         if "deb" in fields.get("types", "").split() and fields.get("enabled", "yes").lower() != "no":
             yield from _sources(
@@ -94,4 +100,6 @@ def _sources(uris: list[str], suites: list[str], components: list[str], signed_b
         return
     for uri in uris:
         if "debian-archive" in signed_by or _DEBIAN_PATH.search(urlsplit(uri).path):
-            yield from (Source(uri.rstrip("/"), suite.rstrip("/")) for suite in suites if suite.rstrip("/") in SUITES)
+            yield from (
+                Source(uri.rstrip("/"), suite.rstrip("/")) for suite in suites if suite.rstrip("/") in SUITES
+            )

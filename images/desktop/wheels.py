@@ -1,8 +1,9 @@
-"""JupyterLab's wheels, fetched with pip by hash into a cache; the machine's pip settings (index, proxy) apply."""
+"""JupyterLab's wheels, fetched with pip by hash into a cache; the machine's pip settings apply."""
 
 from __future__ import annotations
 
 import hashlib
+import shutil
 import subprocess
 import sys
 import venv
@@ -36,9 +37,11 @@ def fetch_wheels(lock: Path, cache: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     platforms = [part for name in [*_PLATFORMS, *_OLD_NAMES] for part in ("--platform", name)]
     result = subprocess.run(
-        [*_pip(cache), "download", "--quiet", "--no-deps", "--require-hashes", "--only-binary=:all:"]
-        + ["--python-version", "3.11", "--implementation", "cp", *platforms]
-        + ["--requirement", str(lock), "--dest", str(folder)],
+        [
+            *(*_pip(cache), "download", "--quiet", "--no-deps", "--require-hashes", "--only-binary=:all:"),
+            *("--python-version", "3.11", "--implementation", "cp", *platforms),
+            *("--requirement", str(lock), "--dest", str(folder)),
+        ],
         capture_output=True,
         text=True,
         check=False,
@@ -47,6 +50,29 @@ def fetch_wheels(lock: Path, cache: Path) -> Path:
         raise BuildFailed(f"JupyterLab's packages could not be fetched:\n{result.stderr.strip()[-1500:]}")
     done.touch()
     return folder
+
+
+def lock_wheels(wanted: Path, lock: Path) -> None:
+    """Write the wheels' lock anew from the names wanted, with uv.
+
+    Raises:
+        BuildFailed: uv is missing, or found no set of wheels that fits.
+    """
+    uv = shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
+    if not uv:
+        raise BuildFailed("uv is not installed: pip install uv")
+    result = subprocess.run(
+        [
+            *(uv, "pip", "compile", "--quiet", "--upgrade", "--generate-hashes", "--only-binary", ":all:"),
+            *("--python-version", "3.11", "--python-platform", "x86_64-unknown-linux-gnu"),
+            *("--no-header", "--no-annotate", "--no-emit-index-url", str(wanted), "--output-file", str(lock)),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if result.returncode:
+        raise BuildFailed(f"uv found no set of wheels:\n{result.stderr.strip()[-1500:]}")
 
 
 def _pip(cache: Path) -> list[str]:

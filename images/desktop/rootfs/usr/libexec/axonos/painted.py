@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from x11 import Display
+from x11 import Display  # type: ignore[import-not-found]
 
 PANEL_HEIGHT, END_WIDTH = 30, 240
 PANEL_COLOURS, WALLPAPER_COLOURS = 12, 4
@@ -39,7 +39,9 @@ class Painting:
     def _wallpaper_painted(self) -> bool:
         """A column down the middle: an empty screen has one colour, the wallpaper many."""
         screen = self._display.screen
-        column = self._display.pixels(screen.width // 2, PANEL_HEIGHT * 2, 1, screen.height - PANEL_HEIGHT * 3)
+        column = self._display.pixels(
+            screen.width // 2, PANEL_HEIGHT * 2, 1, screen.height - PANEL_HEIGHT * 3
+        )
         step = max(1, len(column) // 4 // _SAMPLES) * 4
         return len({column[at : at + 3] for at in range(0, len(column), step)}) > WALLPAPER_COLOURS
 

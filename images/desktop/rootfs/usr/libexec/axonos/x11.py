@@ -1,6 +1,6 @@
 """The few X11 requests that the session and its checks need, spoken over the display's own socket.
 
-Python's standard library has no X client, and a library would cost start-up time. Byte order is little endian.
+Python's standard library has no X client, and a library would cost start-up time. Bytes are little endian.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Display:
         self._socket.close()
 
     def pixels(self, x: int, y: int, width: int, height: int) -> bytes:
-        """What the screen shows in a rectangle: four bytes (blue, green, red, unused) per pixel, row by row."""
+        """What the screen shows in a rectangle: four bytes (blue, green, red, unused) a pixel, by rows."""
         body = struct.pack("<IhhHHI", self.screen.root, x, y, width, height, _ALL_PLANES)
         return self._ask(_GET_IMAGE, _Z_PIXMAP, body)[24:-1]
 

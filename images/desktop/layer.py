@@ -15,6 +15,7 @@ from images.desktop.lock import Lock
 from images.desktop.sources import SUITE
 
 HERE = Path(__file__).parent
+ROOTFS = HERE / "rootfs"
 # Left out of every package: nobody reads them here, and writing them takes a quarter of the build.
 EXCLUDED = (
     "/usr/share/doc/*",
@@ -46,9 +47,16 @@ def layer(lock: Lock, repository: Path, wheels: Path, work: Path) -> Iterator[IO
     """
     program = shutil.which("mmdebstrap")
     if not program:
-        raise BuildFailed("mmdebstrap is not installed. `axonos image build` installs it, or: apt install mmdebstrap")
+        raise BuildFailed(
+            "mmdebstrap is not installed. `axonos image build` installs it, or: apt install mmdebstrap"
+        )
     log = work / "mmdebstrap.log"
-    environment = {**os.environ, "SOURCE_DATE_EPOCH": str(lock.date_s), "TMPDIR": str(work), "LC_ALL": "C.UTF-8"}
+    environment = {
+        **os.environ,
+        "SOURCE_DATE_EPOCH": str(lock.date_s),
+        "TMPDIR": str(work),
+        "LC_ALL": "C.UTF-8",
+    }
     with log.open("wb") as errors:
         process = subprocess.Popen(
             command(program, lock, repository, wheels),
@@ -70,7 +78,7 @@ def layer(lock: Lock, repository: Path, wheels: Path, work: Path) -> Iterator[IO
 def command(program: str, lock: Lock, repository: Path, wheels: Path) -> list[str]:
     """The whole call of mmdebstrap."""
     excluded = [f"--dpkgopt=path-exclude={pattern}" for pattern in EXCLUDED]
-    hook = f'"{HERE / "customize.sh"}" "$1" "{HERE / "rootfs"}" "{wheels}"'
+    hook = f'"{HERE / "customize.sh"}" "$1" "{ROOTFS}" "{wheels}"'
     return [
         program,
         "--variant=essential",
@@ -81,7 +89,7 @@ def command(program: str, lock: Lock, repository: Path, wheels: Path) -> list[st
         *excluded,
         f"--include={','.join(package.name for package in lock.packages)}",
         f"--customize-hook={hook}",
-        "--skip=output/dev",
+        "--skip=output/dev,cleanup/run,cleanup/tmp",
         SUITE,
         "-",
         f"deb [trusted=yes] copy://{repository} ./",

@@ -1,0 +1,66 @@
+"""Small programs that checks run inside the container with its own Python, passed on stdin."""
+
+from __future__ import annotations
+
+WINDOWS = """
+import json, sys
+sys.path.insert(0, "/usr/libexec/axonos")
+from x11 import Display
+display = Display()
+print(json.dumps([display.title(window) for window in display.windows()]))
+"""
+
+# Listening TCP sockets (state 0A) and bound UDP sockets, as local addresses.
+PORTS = """
+import json
+from pathlib import Path
+found = []
+for name, states in (("tcp", {"0A"}), ("tcp6", {"0A"}), ("udp", {"07"}), ("udp6", {"07"})):
+    for line in Path("/proc/net", name).read_text().splitlines()[1:]:
+        local, state = line.split()[1], line.split()[3]
+        if state in states:
+            found.append(f"{name} {local}")
+print(json.dumps(found))
+"""
+
+# Every process with its user; `status` lines are real, effective, saved and file-system uid.
+USERS = """
+import json
+from pathlib import Path
+found = {}
+for folder in Path("/proc").iterdir():
+    if folder.name.isdigit():
+        try:
+            status = (folder / "status").read_text()
+        except OSError:
+            continue
+        fields = dict(line.split(":", 1) for line in status.splitlines())
+        users = map(int, fields["Uid"].split())
+        found[int(folder.name)] = [fields["Name"].strip(), *users, fields["CapEff"].strip()]
+print(json.dumps(found))
+"""
+
+# Firefox's processes: kind, user and network namespace, number of seccomp filters.
+FIREFOX = """
+import json, os
+from pathlib import Path
+found = []
+for folder in Path("/proc").iterdir():
+    if not folder.name.isdigit():
+        continue
+    try:
+        words = (folder / "cmdline").read_bytes().decode(errors="replace").rstrip("\\0").split("\\0")
+        if "firefox" not in words[0]:
+            continue
+        status = dict(line.split(":", 1) for line in (folder / "status").read_text().splitlines())
+        found.append({
+            "kind": words[-1] if "-contentproc" in words else "parent",
+            "user": os.readlink(folder / "ns/user"),
+            "net": os.readlink(folder / "ns/net"),
+            "root": os.readlink(folder / "root"),
+            "filters": int(status.get("Seccomp_filters", "0")),
+        })
+    except OSError:
+        continue
+print(json.dumps(found))
+"""
