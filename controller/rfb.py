@@ -134,13 +134,13 @@ async def open_stream(url: str, ticket: str, origin: str) -> Desktop:
     """Connect through a gateway.
 
     Args:
-        url: the gateway's, such as ws://localhost:8081; the path is added.
+        url: as the API gives it, such as ws://localhost:8081/stream.
         ticket: single use, from the API.
         origin: the pages' origin.
     """
     protocols = ["binary", f"ticket.{ticket}"]
     socket = await connect(
-        f"{url}/stream",
+        url,
         subprotocols=protocols,  # type: ignore[arg-type]  # plain strings, as on the wire
         origin=origin,  # type: ignore[arg-type]
         max_size=None,

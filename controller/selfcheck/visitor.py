@@ -133,6 +133,7 @@ class Visitor:
 
     async def look(self, session: str, screenshot: Path | None = None) -> None:
         """Open the stream through the gateway and wait until the desktop is painted."""
+        self.post(f"sessions/{session}/attach")
         stream = self.post(f"sessions/{session}/stream")
         desktop = await rfb.open_stream(stream["gateway_url"], stream["ticket"], self.origin)
         async with desktop:
