@@ -12,6 +12,7 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -34,13 +35,13 @@ def main(argv: list[str]) -> int:
             return up(argv[1:])
         return other(argv)
     except Fault as fault:
-        print(f"axonos: {fault}", file=sys.stderr)
+        sys.stderr.write(f"axonos: {fault}\n")
         return fault.status
     except KeyboardInterrupt:
-        print("\naxonos: interrupted. Run `make up` again: it continues where it stopped.", file=sys.stderr)
+        sys.stderr.write("\naxonos: interrupted. Run `make up` again: it continues where it stopped.\n")
         return INTERRUPTED
     except OSError as error:
-        print(f"axonos: {error}\n  What to do: mend that, then run it again.", file=sys.stderr)
+        sys.stderr.write(f"axonos: {error}\n  What to do: mend that, then run it again.\n")
         return FAILED
 
 
@@ -71,7 +72,7 @@ def other(argv: list[str]) -> int:
     instance = chosen(options)
     if not (instance.venv / "bin" / "axonos").exists():
         if rest[:1] == ["down"]:
-            print(f"Nothing is installed under {instance.state}.")
+            sys.stdout.write(f"Nothing is installed under {instance.state}.\n")
             return 0
         raise Fault(f"Nothing is installed under {instance.state}.", "Run `make up` first.", UNAVAILABLE)
     become_root()
@@ -100,13 +101,13 @@ def use_shared_python() -> None:
     system = Path("/usr/bin/python3")
     if not system.exists() or present == system.resolve():
         raise Fault(f"Other users cannot run {present}.", "Install Debian's python3 package.")
-    os.execv(system, [str(system), *sys.argv])
+    os.execv(system, [str(system), *sys.argv])  # noqa: S606 -- a fixed program
 
 
 def become_root() -> None:
     """Start over through sudo where there is one; without it `check_root` says what to do."""
     if os.geteuid() != 0 and shutil.which("sudo"):
-        os.execvp("sudo", ["sudo", "--", sys.executable, *sys.argv])
+        os.execvp("sudo", ["sudo", "--", sys.executable, *sys.argv])  # noqa: S606 -- a fixed program
 
 
 class alone:  # noqa: N801 -- reads as a word in `with alone(instance)`
@@ -134,11 +135,16 @@ def hand_over(instance: Instance, argv: list[str], options: argparse.Namespace) 
     os.environ["AXONOS_CONFIG"] = str(instance.config)
     sys.stdout.flush()
     program = str(instance.venv / "bin" / "axonos")
-    os.execv(program, [program, *argv])
+    os.execv(program, [program, *argv])  # noqa: S606 -- a fixed program
 
 
-def _reporter(*, quiet: bool):  # type: ignore[no-untyped-def]  # noqa: ANN202
-    return (lambda _line: None) if quiet else (lambda line: print(f"  {line}", flush=True))
+def _reporter(*, quiet: bool) -> Callable[[str], None]:
+    def report(line: str) -> None:
+        if not quiet:
+            sys.stdout.write(f"  {line}\n")
+            sys.stdout.flush()
+
+    return report
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -29,6 +29,9 @@ def run(
         to_do: the reader's next step.
         timeout_s: limit of one attempt, seconds.
         attempts: how often to try; the pause between grows from 3 s.
+        report: told of another attempt.
+        env: the whole environment; the present one by default.
+        cwd: its folder.
 
     Raises:
         Fault: every attempt failed.

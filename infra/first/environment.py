@@ -68,8 +68,10 @@ def _install(venv: Path, lock: Path, report: Report) -> None:
         )
     report("Installing the locked Python packages")
     run(
-        [str(venv / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
-        + ["--require-hashes", "--timeout", "60", "--retries", "5", "-r", str(lock)],
+        [
+            *(str(venv / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check", "--no-compile"),
+            *("--require-hashes", "--timeout", "60", "--retries", "5", "-r", str(lock)),
+        ],
         what="The Python packages could not be installed.",
         to_do=_NETWORK,
         attempts=3,

@@ -92,7 +92,7 @@ def _listeners(port: int) -> list[Path]:
 
 def _sockets(pid: Path) -> set[str]:
     try:
-        return {os.readlink(descriptor) for descriptor in (pid / "fd").iterdir()}
+        return {str(descriptor.readlink()) for descriptor in (pid / "fd").iterdir()}
     except OSError:
         return set()
 

@@ -16,8 +16,10 @@ def listed_files(root: Path) -> list[str]:
     """Files git tracks or would add, relative to the root; without git, all but caches."""
     if (root / ".git").exists() and shutil.which("git"):
         found = subprocess.run(
-            ["git", "-c", f"safe.directory={root}", "-C", str(root)]
-            + ["ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            [
+                *("git", "-c", f"safe.directory={root}", "-C", str(root)),
+                *("ls-files", "-z", "--cached", "--others", "--exclude-standard"),
+            ],
             capture_output=True,
             check=True,
         )

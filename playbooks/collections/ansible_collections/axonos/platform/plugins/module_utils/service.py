@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+# A program that fails at its start does so within this time.
+SETTLED_S = 1.5
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -35,7 +37,7 @@ class Service:
     stop_signal: str = "TERM"
     stop_s: int = 20
     ready: str = ""
-    ready_s: int = 60
+    ready_s: int = 30
     system_unit: str = ""
     restart: bool = False
 
@@ -90,11 +92,22 @@ def _http_ok(where: str) -> bool:
         return probe.recv(64).split(b" ")[1:2] == [b"200"]
 
 
+def last_words(log: str) -> str:
+    """The end of a log in one line, without repetitions: a program that fails says the same at each start."""
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    return " | ".join(list(dict.fromkeys(lines))[-6:]) or "nothing"
+
+
 def wait_until_ready(service: Service, alive: Any) -> bool:
-    """Wait for the service to answer, for `ready_s` seconds at most, as long as it is alive."""
-    until = time.monotonic() + service.ready_s
+    """Wait for the service to answer, for `ready_s` seconds at most.
+
+    One that has nothing to answer with has to stay alive for a while instead.
+    """
+    until, since = time.monotonic() + service.ready_s, None
     while time.monotonic() < until:
-        if alive() and answers(service.ready):
+        living = alive()
+        since = (since or time.monotonic()) if living else None
+        if living and (answers(service.ready) if service.ready else time.monotonic() > since + SETTLED_S):
             return True
         time.sleep(0.1)
     return False

@@ -70,7 +70,7 @@ class Supervisor:
     def pid(self, service: Service) -> int:
         """The running process, 0 if there is none."""
         for info in self._all():
-            if info["name"] == service.name and info["statename"] in {"RUNNING", "STARTING"}:
+            if info["name"] == service.name and info["statename"] == "RUNNING":
                 return int(info["pid"])
         return 0
 
@@ -106,7 +106,7 @@ class Supervisor:
     def last_lines(self, name: str) -> str:
         """The end of a program's log."""
         try:
-            return "\n".join(self.log(name).read_text(errors="replace").splitlines()[-12:])
+            return "\n".join(self.log(name).read_text(errors="replace").splitlines()[-40:])
         except OSError:
             return ""
 
@@ -132,7 +132,7 @@ class Supervisor:
             f"[unix_http_server]\nfile={self.socket}\nchmod=0700\n\n"
             f"[supervisord]\nuser=root\nlogfile={self.log_dir}/supervisord.log\nlogfile_backups=1\n"
             f"pidfile={self.run_dir}/supervisord.pid\nchildlogdir={self.log_dir}\n\n"
-            + "[rpcinterface:supervisor]\n"
+            "[rpcinterface:supervisor]\n"
             "supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface\n\n"
             f"[include]\nfiles = {self.folder}/programs/*.conf\n"
         )

@@ -67,13 +67,13 @@ class Systemd:
         return was_running
 
     def shut_down(self) -> bool:
-        """systemd stays; only units that were removed are forgotten."""
+        """Units that were removed are forgotten; systemd itself stays."""
         run(["systemctl", "daemon-reload"])
         return False
 
     def last_lines(self, name: str) -> str:
         """The end of a unit's journal."""
-        return run(["journalctl", "--no-pager", "-n", "12", "-o", "cat", "-u", self.unit(name)], check=False)
+        return run(["journalctl", "--no-pager", "-n", "40", "-o", "cat", "-u", self.unit(name)], check=False)
 
 
 def _quoted(word: str) -> str:

@@ -7,12 +7,8 @@ import pwd
 import subprocess
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.axonos.platform.plugins.module_utils.differences import (
-    CommandFailed,
-    Differences,
-    run,
-)
+from ansible_collections.axonos.platform.plugins.module_utils.differences import Differences, run
+from ansible_collections.axonos.platform.plugins.module_utils.entry import run_module
 
 DOCUMENTATION = r"""
 module: accounts
@@ -39,25 +35,19 @@ EXAMPLES = r"""
 RETURN = r"""
 results: {description: Each user that was made or changed., type: list, returned: always}
 """
+ARGUMENTS = {
+    "users": {"type": "list", "elements": "dict", "required": True},
+    "comment": {"type": "str", "default": "AxonOS"},
+    "state": {"choices": ["present", "absent"], "default": "present"},
+}
 
 
-def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "users": {"type": "list", "elements": "dict", "required": True},
-            "comment": {"type": "str", "default": "AxonOS"},
-            "state": {"choices": ["present", "absent"], "default": "present"},
-        },
-        supports_check_mode=True,
-    )
+def converge(params: dict[str, Any], check: bool) -> dict[str, Any]:
     found = Differences()
-    settle = _present if module.params["state"] == "present" else _absent
-    try:
-        for user in module.params["users"]:
-            settle(user, module.params["comment"], found, module.check_mode)
-    except CommandFailed as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**found.result())
+    settle = _present if params["state"] == "present" else _absent
+    for user in params["users"]:
+        settle(user, params["comment"], found, check)
+    return found.result()
 
 
 def _known(name: str) -> pwd.struct_passwd | None:
@@ -73,8 +63,25 @@ def _present(user: dict[str, Any], comment: str, found: Differences, check: bool
         found.note(f"user {name}", "missing")
         if not check:
             run(
-                ["useradd", "--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent"]
-                + ["--shell", "/usr/sbin/nologin", "--comment", comment, name]
+                [
+                    *(
+                        "useradd",
+                        "--system",
+                        "--user-group",
+                        "--no-create-home",
+                        "--home-dir",
+                        "/nonexistent",
+                    ),
+                    *(
+                        "--home-dir",
+                        "/nonexistent",
+                        "--shell",
+                        "/usr/sbin/nologin",
+                        "--comment",
+                        comment,
+                        name,
+                    ),
+                ]
             )
     for group in user.get("groups") or []:
         if name in _members(group):
@@ -105,4 +112,4 @@ def _absent(user: dict[str, Any], comment: str, found: Differences, check: bool)
 
 
 if __name__ == "__main__":
-    main()
+    run_module(ARGUMENTS, converge)

@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.axonos.platform.plugins.module_utils.differences import Differences
+from ansible_collections.axonos.platform.plugins.module_utils.differences import CommandFailed, Differences
+from ansible_collections.axonos.platform.plugins.module_utils.entry import run_module
 
 DOCUMENTATION = r"""
 module: database
@@ -20,7 +20,7 @@ author: [AxonOS (@axonos)]
 options:
   config: {description: The platform's TOML file., type: path, required: true}
   host:
-    description: C(name), C(connection), C(address), C(gateway_url), C(simulated), C(gpus) with C(uuid) and C(model).
+    description: Its C(name), C(connection), C(address), C(gateway_url), C(simulated) and C(gpus).
     type: dict
     required: true
 """
@@ -34,30 +34,29 @@ EXAMPLES = r"""
       address: 127.0.0.1
       gateway_url: ws://localhost:8081
       simulated: true
-      gpus: [{uuid: SIM-0, model: simulated}]
+      gpus: [{uuid: SIM-0, simulated: true}]
 """
 RETURN = r"""
 results: {description: What differed., type: list, returned: always}
 """
 
+MODELS = {True: "simulated GPU", False: "NVIDIA GPU"}
+ARGUMENTS = {
+    "config": {"type": "path", "required": True},
+    "host": {"type": "dict", "required": True},
+}
 
-def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "config": {"type": "path", "required": True},
-            "host": {"type": "dict", "required": True},
-        },
-        supports_check_mode=True,
-    )
+
+def converge(params: dict[str, Any], check: bool) -> dict[str, Any]:
     found = Differences()
     try:
-        _converge(Path(module.params["config"]), module.params["host"], found, module.check_mode)
-    except Exception as error:  # noqa: BLE001 -- whatever it is, the reader gets its words
-        module.fail_json(msg=f"The database: {type(error).__name__}: {error}")
-    module.exit_json(**found.result())
+        _settle(Path(params["config"]), params["host"], found, check)
+    except Exception as error:  # whatever it is, the reader gets its words
+        raise CommandFailed(f"The database: {type(error).__name__}: {error}") from error
+    return found.result()
 
 
-def _converge(config: Path, host: dict[str, Any], found: Differences, check: bool) -> None:
+def _settle(config: Path, host: dict[str, Any], found: Differences, check: bool) -> None:
     from controller.migrations import migrate, pending  # noqa: PLC0415 -- only in the platform's interpreter
     from controller.settings import load_settings  # noqa: PLC0415
 
@@ -101,7 +100,7 @@ def _register(settings: Any, host: dict[str, Any], found: Differences, check: bo
     from controller.services import hosts  # noqa: PLC0415
 
     deps = make_deps(settings)
-    wanted = [hosts.GpuSpec(gpu["uuid"], gpu["model"]) for gpu in host["gpus"]]
+    wanted = [hosts.GpuSpec(gpu["uuid"], MODELS[bool(gpu["simulated"])]) for gpu in host["gpus"]]
     known = {row.name: row for row in hosts.list_hosts(deps)}.get(host["name"])
     facts = {key: host[key] for key in ("connection", "address", "gateway_url", "simulated")}
     same = known is not None and all(getattr(known, key) == value for key, value in facts.items())
@@ -116,4 +115,4 @@ def _register(settings: Any, host: dict[str, Any], found: Differences, check: bo
 
 
 if __name__ == "__main__":
-    main()
+    run_module(ARGUMENTS, converge)

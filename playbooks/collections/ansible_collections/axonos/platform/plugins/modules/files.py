@@ -13,12 +13,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.axonos.platform.plugins.module_utils.differences import (
     CommandFailed,
     Differences,
     run,
 )
+from ansible_collections.axonos.platform.plugins.module_utils.entry import run_module
 
 DOCUMENTATION = r"""
 module: files
@@ -32,7 +32,7 @@ options:
     description:
       - C(path) with C(owner), C(group), C(mode), and one of C(directory) (true), C(content) (text),
         C(generate) (C(token), C(hex32), C(ed25519) with C(public)), C(absent) (true).
-      - C(validate) is a program with C(%s) for the new file; C(initial) writes C(content) only if there is none.
+      - C(validate) is a program with C(%s) for the new file; C(initial) writes only if there is none.
     type: list
     elements: dict
     required: true
@@ -49,25 +49,20 @@ results: {description: Each path that differed., type: list, returned: always}
 """
 
 
-class Wrong(Exception):
-    """An entry that cannot be converged."""
+ARGUMENTS = {"entries": {"type": "list", "elements": "dict", "required": True}}
 
 
-def main() -> None:
-    module = AnsibleModule(
-        argument_spec={"entries": {"type": "list", "elements": "dict", "required": True}},
-        supports_check_mode=True,
-    )
+def converge(params: dict[str, Any], check: bool) -> dict[str, Any]:
     found = Differences()
-    try:
-        for entry in module.params["entries"]:
-            _converge(entry, found, module.check_mode)
-    except (Wrong, CommandFailed, OSError, KeyError) as error:
-        module.fail_json(msg=f"{entry['path']}: {error}", **{"results": found.results})
-    module.exit_json(**found.result())
+    for entry in params["entries"]:
+        try:
+            _settle(entry, found, check)
+        except (CommandFailed, OSError, KeyError) as error:
+            raise CommandFailed(f"{entry['path']}: {error}") from error
+    return found.result()
 
 
-def _converge(entry: dict[str, Any], found: Differences, check: bool) -> None:
+def _settle(entry: dict[str, Any], found: Differences, check: bool) -> None:
     path = Path(entry["path"])
     known = len(found.results)
     if entry.get("absent"):
@@ -93,7 +88,7 @@ def _converge(entry: dict[str, Any], found: Differences, check: bool) -> None:
 def _write(path: Path, entry: dict[str, Any], found: Differences, check: bool) -> None:
     content = entry["content"]
     if not isinstance(content, str):
-        raise Wrong("content must be text")
+        raise CommandFailed("content must be text")
     before = path.read_text() if path.is_file() and not path.is_symlink() else None
     if before == content:
         return
@@ -170,11 +165,11 @@ def _remove(path: Path, found: Differences, check: bool) -> None:
             path.is_mount()
             or subprocess.run(["findmnt", "-R", path], capture_output=True, check=False).returncode == 0
         ):
-            raise Wrong("something is still mounted there")
+            raise CommandFailed("something is still mounted there")
         shutil.rmtree(path)
     else:
         path.unlink()
 
 
 if __name__ == "__main__":
-    main()
+    run_module(ARGUMENTS, converge)

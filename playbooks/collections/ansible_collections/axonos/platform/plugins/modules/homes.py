@@ -7,13 +7,14 @@ import os
 import stat
 import time
 from pathlib import Path
+from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.axonos.platform.plugins.module_utils.differences import (
     CommandFailed,
     Differences,
     run,
 )
+from ansible_collections.axonos.platform.plugins.module_utils.entry import run_module
 
 DOCUMENTATION = r"""
 module: homes
@@ -45,36 +46,33 @@ device: {description: The loop device, if there is one., type: str, returned: al
 """
 LOOP_MAJOR = 7
 MARGIN = 1024**3
+ARGUMENTS = {
+    "file": {"type": "path", "required": True},
+    "mount": {"type": "path", "required": True},
+    "size_gib": {"type": "int", "default": 10},
+    "unit": {"type": "str", "default": ""},
+    "state": {"choices": ["mounted", "unmounted"], "default": "mounted"},
+}
 
 
-def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "file": {"type": "path", "required": True},
-            "mount": {"type": "path", "required": True},
-            "size_gib": {"type": "int", "default": 10},
-            "unit": {"type": "str", "default": ""},
-            "state": {"choices": ["mounted", "unmounted"], "default": "mounted"},
-        },
-        supports_check_mode=True,
-    )
-    file, mount = Path(module.params["file"]), Path(module.params["mount"])
+def converge(params: dict[str, Any], check: bool) -> dict[str, Any]:
+    file, mount = Path(params["file"]), Path(params["mount"])
     found = Differences()
     try:
-        if module.params["state"] == "unmounted":
-            _unmount(file, mount, found, module.check_mode)
+        if params["state"] == "unmounted":
+            _unmount(file, mount, found, check)
         else:
-            _make(file, module.params["size_gib"], found, module.check_mode)
-            _mount(file, mount, found, module.check_mode)
-            _mount_at_boot(file, mount, module.params["unit"], found, module.check_mode)
+            _make(file, params["size_gib"], found, check)
+            _mount(file, mount, found, check)
+            _mount_at_boot(file, mount, params["unit"], found, check)
         device = _device_of(file)
     except (CommandFailed, OSError) as error:
-        module.fail_json(msg=f"The homes on {file} are not as they should be: {error}")
-    module.exit_json(**found.result(device=device))
+        raise CommandFailed(f"The homes on {file} are not as they should be: {error}") from error
+    return found.result(device=device)
 
 
 def _make(file: Path, size_gib: int, found: Differences, check: bool) -> None:
-    """The file appears under its name only when it is formatted, so an interruption leaves no half-made one."""
+    """The file gets its name only when it is formatted, so an interruption leaves no half-made one."""
     if file.exists():
         return
     found.note(str(file), "missing")
@@ -147,7 +145,7 @@ def _device_of(file: Path) -> str | None:
     device = f"{os.major(here.st_dev)}:{os.minor(here.st_dev)}"
     listed = run(["losetup", "--json", "--list", "--output", "NAME,BACK-INO,BACK-MAJ:MIN"])
     for loop in json.loads(listed or "{}").get("loopdevices", []):
-        if int(loop["back-ino"] or 0) == here.st_ino and loop["back-maj:min"] == device:
+        if int(loop["back-ino"] or 0) == here.st_ino and loop["back-maj:min"].strip() == device:
             _make_node(loop["name"])
             return str(loop["name"])
     return None
@@ -190,4 +188,4 @@ def _unmount(file: Path, mount: Path, found: Differences, check: bool) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_module(ARGUMENTS, converge)

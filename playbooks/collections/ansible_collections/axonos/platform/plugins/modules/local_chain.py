@@ -7,18 +7,18 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.axonos.platform.plugins.module_utils.differences import (
     CommandFailed,
     Differences,
     run,
 )
+from ansible_collections.axonos.platform.plugins.module_utils.entry import run_module
 
 DOCUMENTATION = r"""
 module: local_chain
 short_description: Our contracts on the local chain
 description:
-  - Compares the recorded genesis block and the contracts' code with the running chain, and deploys where they differ.
+  - Compares the recorded genesis block and the contracts' code with the running chain; deploys if they differ.
 author: [AxonOS (@axonos)]
 options:
   rpc_url: {description: The local node., type: str, required: true}
@@ -40,25 +40,24 @@ RETURN = r"""
 deployment: {description: Addresses and genesis hash., type: dict, returned: when deployed}
 """
 CONTRACTS = ("usdc", "axgt", "eth_usd_feed", "multicall3")
+ARGUMENTS = {
+    name: {"type": "str", "required": True} for name in ("rpc_url", "folder", "faucet_key", "user", "python")
+}
 
 
-def main() -> None:
-    names = ("rpc_url", "folder", "faucet_key", "user", "python")
-    module = AnsibleModule(
-        argument_spec={name: {"type": "str", "required": True} for name in names}, supports_check_mode=True
-    )
-    params, found = module.params, Differences()
+def converge(params: dict[str, Any], check: bool) -> dict[str, Any]:
+    found = Differences()
     record = Path(params["folder"]) / "deployment.json"
     try:
         problem = _problem(params["rpc_url"], record)
         if problem:
             found.note("contracts", problem)
-        if problem and not module.check_mode:
+        if problem and not check:
             _deploy(params)
         deployment = json.loads(record.read_text()) if record.exists() else {}
     except (CommandFailed, OSError, ValueError) as error:
-        module.fail_json(msg=f"The local chain: {error}")
-    module.exit_json(**found.result(deployment=deployment))
+        raise CommandFailed(f"The local chain: {error}") from error
+    return found.result(deployment=deployment)
 
 
 def _problem(rpc_url: str, record: Path) -> str | None:
@@ -76,17 +75,29 @@ def _problem(rpc_url: str, record: Path) -> str | None:
 
 def _deploy(params: dict[str, str]) -> None:
     run(
-        ["runuser", "-u", params["user"], "--", params["python"], "-I", "-m", "infra.devchain", "deploy"]
-        + ["--dir", params["folder"], "--faucet-key", params["faucet_key"], "--rpc", params["rpc_url"]]
+        [
+            *(
+                "runuser",
+                "-u",
+                params["user"],
+                "--",
+                params["python"],
+                "-I",
+                "-m",
+                "infra.devchain",
+                "deploy",
+            ),
+            *("--dir", params["folder"], "--faucet-key", params["faucet_key"], "--rpc", params["rpc_url"]),
+        ]
     )
 
 
 def _ask(url: str, method: str, *arguments: Any) -> Any:
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": arguments}).encode()
-    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})  # noqa: S310
+    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 -- always our own http address
         return json.load(answer)["result"]
 
 
 if __name__ == "__main__":
-    main()
+    run_module(ARGUMENTS, converge)

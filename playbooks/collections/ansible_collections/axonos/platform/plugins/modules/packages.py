@@ -7,13 +7,14 @@ import os
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.axonos.platform.plugins.module_utils.differences import (
     CommandFailed,
     Differences,
     run,
 )
+from ansible_collections.axonos.platform.plugins.module_utils.entry import run_module
 
 DOCUMENTATION = r"""
 module: packages
@@ -44,34 +45,31 @@ results: {description: Each package that was missing., type: list, returned: alw
 """
 APT = ["apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=600", "-o", "Acquire::Retries=3"]
 QUIET = ["-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold"]
+ARGUMENTS = {
+    "names": {"type": "list", "elements": "str", "required": True},
+    "unless": {"type": "str"},
+    "preset": {"type": "dict", "default": {}},
+    "attempts": {"type": "int", "default": 3},
+    "timeout_s": {"type": "int", "default": 900},
+}
 
 
-def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "names": {"type": "list", "elements": "str", "required": True},
-            "unless": {"type": "str"},
-            "preset": {"type": "dict", "default": {}},
-            "attempts": {"type": "int", "default": 3},
-            "timeout_s": {"type": "int", "default": 900},
-        },
-        supports_check_mode=True,
-    )
-    there = bool(module.params["unless"] and glob.glob(module.params["unless"]))
-    missing = [] if there else _missing(module.params["names"])
+def converge(params: dict[str, Any], check: bool) -> dict[str, Any]:
+    there = bool(params["unless"] and glob.glob(params["unless"]))  # noqa: PTH207 -- a whole path's pattern
+    missing = [] if there else _missing(params["names"])
     found = Differences()
     for name in missing:
         found.note(name, "not installed")
-    if missing and not module.check_mode:
+    if missing and not check:
         try:
-            _preset(module.params["preset"])
-            _install(missing, module.params["attempts"], module.params["timeout_s"])
+            _preset(params["preset"])
+            _install(missing, params["attempts"], params["timeout_s"])
         except CommandFailed as error:
-            module.fail_json(
-                msg=f"Packages {', '.join(missing)} could not be installed: {error}. "
+            raise CommandFailed(
+                f"Packages {', '.join(missing)} could not be installed: {error}. "
                 "Check the network and the package registry, then run it again: it continues."
-            )
-    module.exit_json(**found.result())
+            ) from error
+    return found.result()
 
 
 def _missing(names: list[str]) -> list[str]:
@@ -111,4 +109,4 @@ def _install(names: list[str], attempts: int, timeout_s: int) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_module(ARGUMENTS, converge)

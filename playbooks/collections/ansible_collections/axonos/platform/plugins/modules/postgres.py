@@ -6,13 +6,14 @@ import os
 import pwd
 import shutil
 from pathlib import Path
+from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.axonos.platform.plugins.module_utils.differences import (
     CommandFailed,
     Differences,
     run,
 )
+from ansible_collections.axonos.platform.plugins.module_utils.entry import run_module
 
 DOCUMENTATION = r"""
 module: postgres
@@ -23,7 +24,7 @@ description:
 author: [AxonOS (@axonos)]
 options:
   data_dir: {description: The cluster's folder., type: path, required: true}
-  user: {description: System user that owns and runs it; also the superuser's name., type: str, required: true}
+  user: {description: System user that owns it; also the superuser's name., type: str, required: true}
 """
 EXAMPLES = r"""
 - name: Have a cluster
@@ -35,27 +36,24 @@ RETURN = r"""
 bin_dir: {description: Folder of the server's programs., type: str, returned: always}
 """
 SERVERS = Path("/usr/lib/postgresql")
+ARGUMENTS = {
+    "data_dir": {"type": "path", "required": True},
+    "user": {"type": "str", "required": True},
+}
 
 
-def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "data_dir": {"type": "path", "required": True},
-            "user": {"type": "str", "required": True},
-        },
-        supports_check_mode=True,
-    )
-    data_dir = Path(module.params["data_dir"])
+def converge(params: dict[str, Any], check: bool) -> dict[str, Any]:
+    data_dir = Path(params["data_dir"])
     found = Differences()
     try:
         version = _version(data_dir)
         if not (data_dir / "PG_VERSION").exists():
             found.note(str(data_dir), "missing")
-            if not module.check_mode:
-                _make(data_dir, module.params["user"], version)
+            if not check:
+                _make(data_dir, params["user"], version)
     except (CommandFailed, OSError) as error:
-        module.fail_json(msg=f"The cluster {data_dir}: {error}")
-    module.exit_json(**found.result(bin_dir=str(SERVERS / version / "bin")))
+        raise CommandFailed(f"The cluster {data_dir}: {error}") from error
+    return found.result(bin_dir=str(SERVERS / version / "bin"))
 
 
 def _version(data_dir: Path) -> str:
@@ -82,8 +80,10 @@ def _make(data_dir: Path, user: str, version: str) -> None:
     fresh.mkdir(mode=0o700)
     os.chown(fresh, account.pw_uid, account.pw_gid)
     run(
-        ["runuser", "-u", user, "--", str(SERVERS / version / "bin" / "initdb"), "--pgdata", str(fresh)]
-        + ["--encoding", "UTF8", "--locale", "C.UTF-8", "--data-checksums", "--auth", "peer"]
+        [
+            *("runuser", "-u", user, "--", str(SERVERS / version / "bin" / "initdb"), "--pgdata", str(fresh)),
+            *("--encoding", "UTF8", "--locale", "C.UTF-8", "--data-checksums", "--auth", "peer"),
+        ]
     )
     if data_dir.exists():
         data_dir.rmdir()
@@ -91,4 +91,4 @@ def _make(data_dir: Path, user: str, version: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_module(ARGUMENTS, converge)

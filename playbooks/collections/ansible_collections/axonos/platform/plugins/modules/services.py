@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.axonos.platform.plugins.module_utils.differences import CommandFailed, Differences
+from ansible_collections.axonos.platform.plugins.module_utils.entry import run_module
 from ansible_collections.axonos.platform.plugins.module_utils.service import (
     Service,
     answers,
+    last_words,
     running_digest,
     wait_until_ready,
 )
@@ -29,8 +31,8 @@ options:
   run_dir: {description: Folder for supervisord's socket., type: path, required: true}
   services:
     description:
-      - C(name), C(command), C(user), C(directory), C(environment), C(inputs), C(stop_signal), C(stop_s), C(ready)
-        (C(tcp:PORT), C(unix:PATH), C(http:PORT/PATH)), C(ready_s).
+      - C(name), C(command), C(user), C(directory), C(environment), C(inputs), C(restart), C(stop_signal),
+        C(stop_s), C(ready) (C(tcp:PORT), C(unix:PATH), C(http:PORT/PATH)), C(ready_s).
       - With C(system_unit) the distribution's own unit is used where systemd runs, and a program that answers
         already is left alone.
     type: list
@@ -56,33 +58,29 @@ RETURN = r"""
 results: {description: Each service that was not as it should be, and how., type: list, returned: always}
 """
 CHECK_PATIENCE_S = 3
+ARGUMENTS = {
+    "instance": {"type": "str", "required": True},
+    "state_dir": {"type": "path", "required": True},
+    "run_dir": {"type": "path", "required": True},
+    "services": {"type": "list", "elements": "dict", "required": True},
+    "state": {"choices": ["started", "stopped"], "default": "started"},
+    "supervisord": {"type": "path", "default": "supervisord"},
+    "finish": {"type": "bool", "default": False},
+}
 
 
-def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "instance": {"type": "str", "required": True},
-            "state_dir": {"type": "path", "required": True},
-            "run_dir": {"type": "path", "required": True},
-            "services": {"type": "list", "elements": "dict", "required": True},
-            "state": {"choices": ["started", "stopped"], "default": "started"},
-            "supervisord": {"type": "path", "default": "supervisord"},
-            "finish": {"type": "bool", "default": False},
-        },
-        supports_check_mode=True,
-    )
-    backend = _backend(module.params)
-    services = [Service.parse(data, module.params["instance"]) for data in module.params["services"]]
+def converge(params: dict[str, Any], check: bool) -> dict[str, Any]:
+    backend = _backend(params)
+    services = [Service.parse(data, params["instance"]) for data in params["services"]]
     found = Differences()
-    try:
-        if module.params["state"] == "started":
-            for service in services:
-                _start(backend, service, found, module.check_mode)
-        else:
-            _stop_all(backend, services, found, module)
-    except (CommandFailed, OSError) as error:
-        module.fail_json(msg=str(error), **{"results": found.results})
-    module.exit_json(**found.result())
+    if params["state"] == "started":
+        for service in services:
+            _start(backend, service, found, check)
+        return found.result()
+    _stop_all(backend, services, found, check)
+    if params["finish"] and not check and backend.shut_down():
+        found.note("supervisord", "stopped")
+    return found.result()
 
 
 def _backend(params: dict[str, str]) -> Systemd | Supervisor:
@@ -118,8 +116,8 @@ def _start(backend: Systemd | Supervisor, service: Service, found: Differences, 
     backend.apply(service)
     if not wait_until_ready(service, lambda: backend.pid(service)):
         raise CommandFailed(
-            f"{service.name} did not start within {service.ready_s} s. Its last lines:\n"
-            f"{backend.last_lines(service.name)}"
+            f"{service.name} did not start within {service.ready_s} s. "
+            f"It said: {last_words(backend.last_lines(service.name))}"
         )
 
 
@@ -143,7 +141,8 @@ def _problem(backend: Systemd | Supervisor, service: Service, text: str | None) 
     if text is not None and running_digest(pid) != service.digest:
         return "runs an older definition"
     patient = Service(service.name, service.command, ready=service.ready, ready_s=CHECK_PATIENCE_S)
-    return None if wait_until_ready(patient, lambda: True) else "does not answer"
+    silent = service.ready and not wait_until_ready(patient, lambda: True)
+    return "does not answer" if silent else None
 
 
 def _write(path: Path, text: str) -> None:
@@ -154,20 +153,18 @@ def _write(path: Path, text: str) -> None:
 
 
 def _stop_all(
-    backend: Systemd | Supervisor, services: list[Service], found: Differences, module: AnsibleModule
+    backend: Systemd | Supervisor, services: list[Service], found: Differences, check: bool
 ) -> None:
     """Stop in the reverse order. Definitions stay: a stopped service is named as such by the next check."""
     for service in reversed(services):
         if not _uses_own_definition(backend, service) or not backend.definition(service).exists():
             continue
-        if module.check_mode:
+        if check:
             if backend.pid(service):
                 found.note(service.name, "stopped")
         elif backend.stop(service.name):
             found.note(service.name, "stopped")
-    if module.params["finish"] and not module.check_mode and backend.shut_down():
-        found.note("supervisord", "stopped")
 
 
 if __name__ == "__main__":
-    main()
+    run_module(ARGUMENTS, converge)

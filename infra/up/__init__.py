@@ -1,0 +1,1 @@
+"""`axonos up`: its stages, what they need from each other, and how they are shown."""
