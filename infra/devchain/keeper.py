@@ -21,8 +21,10 @@ from infra.devchain.rpc import Rpc, RpcUnreachable
 BLOCK_S = 1.0
 QUIET_AFTER_S = 300.0
 QUIET_BLOCK_S = 30.0
-# anvil keeps every block's hash in every state it remembers: some 40 KiB for each block since its start.
-RENEW_AFTER_BLOCKS = 6_000
+# anvil keeps every block's hash in every state it remembers: 60 KiB for each block since its start. It is
+# renewed when nobody has sent anything for a while, and at three times as many blocks in any case.
+RENEW_AFTER_BLOCKS = 4_000
+RENEW_IDLE_S = 30.0
 # Writing down empty blocks may take a twentieth of our time, and comes no more often than this.
 _EMPTY_SHARE = 20
 _EMPTY_EVERY_S = 5.0
@@ -35,12 +37,12 @@ class Keeper:
         self._program = program
         self._port = port
         self._memory = Memory(folder)
-        self._quiet_at = time.monotonic() + QUIET_AFTER_S
+        self._used_at = time.monotonic()
         self._keep_at = 0.0
         self._kept = 0
 
     def run(self) -> None:
-        """Serve until interrupted. anvil is renewed now and then, in a quiet moment, to give memory back."""
+        """Serve until interrupted. anvil is renewed now and then, to give memory back."""
         while True:
             options, ahead_s = self._memory.recall()
             history = ("--prune-history", str(HISTORY))
@@ -55,7 +57,7 @@ class Keeper:
         first = self._kept = rpc.head()
         _subscribe(news)
         try:
-            while not (self._is_quiet() and self._kept - first > RENEW_AFTER_BLOCKS):
+            while not self._is_old(self._kept - first):
                 arrived = self._wait(news)
                 if arrived and int(rpc("txpool_status")["pending"], 16) == 0:
                     continue  # mined together with the one before it
@@ -68,14 +70,18 @@ class Keeper:
     def _wait(self, news: ClientConnection) -> bool:
         """Until a transaction arrives (True) or the next block is due."""
         try:
-            news.recv(timeout=QUIET_BLOCK_S if self._is_quiet() else BLOCK_S)
+            news.recv(timeout=QUIET_BLOCK_S if self._idle_s() > QUIET_AFTER_S else BLOCK_S)
         except TimeoutError:
             return False
-        self._quiet_at = time.monotonic() + QUIET_AFTER_S
+        self._used_at = time.monotonic()
         return True
 
-    def _is_quiet(self) -> bool:
-        return time.monotonic() > self._quiet_at
+    def _idle_s(self) -> float:
+        return time.monotonic() - self._used_at
+
+    def _is_old(self, blocks: int) -> bool:
+        idle = self._idle_s() > RENEW_IDLE_S
+        return blocks > (RENEW_AFTER_BLOCKS if idle else 3 * RENEW_AFTER_BLOCKS)
 
     def _keep(self, rpc: Rpc, *, now: bool = False) -> None:
         head = rpc("eth_getBlockByNumber", "latest", False)

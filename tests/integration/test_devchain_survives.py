@@ -159,6 +159,47 @@ def test_blocks_come_every_second_and_a_transaction_need_not_wait(service: Servi
         assert 2 < time.monotonic() - started < 12
 
 
+RENEWING = """
+import sys
+from pathlib import Path
+from infra.devchain import keeper
+from infra.devchain.node import anvil_program
+keeper.BLOCK_S, keeper.RENEW_AFTER_BLOCKS, keeper.RENEW_IDLE_S = 0.05, 10, 0.2
+keeper.Keeper(anvil_program(Path(sys.argv[1])), Path(sys.argv[2]), int(sys.argv[3])).run()
+"""
+
+
+def test_anvil_is_renewed_and_nothing_changes_but_its_memory(service: Service):
+    with service.running() as chain:
+        paid = wait_for(chain, chain.pay(chain.faucet, ETHER))
+    arguments = [node_folder(), service.folder, str(service.port)]
+    process = subprocess.Popen([sys.executable, "-c", RENEWING, *arguments])
+    try:
+        rpc = Rpc(service.url)
+        rpc.wait(20)
+        first, head = children(process.pid), rpc.head()
+        while children(process.pid) == first or head < paid["blockNumber"] + 25:
+            time.sleep(0.1)
+            head = answered(rpc, "eth_blockNumber") or head
+        receipt = answered(rpc, "eth_getTransactionReceipt", paid["transactionHash"].to_0x_hex())
+        assert receipt["blockHash"] == paid["blockHash"].to_0x_hex()
+        rpc.close()
+    finally:
+        process.kill()
+        process.wait()
+
+
+def children(pid: int) -> str:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text()
+
+
+def answered(rpc: Rpc, method: str, *parameters: str):
+    """What the node says, once it is there again."""
+    rpc.wait(20)
+    answer = rpc(method, *parameters)
+    return int(answer, 16) if isinstance(answer, str) else answer
+
+
 def test_keys_are_random_private_and_not_prefunded(service: Service, tmp_path_factory):
     with service.running() as chain:
         assert chain.rpc("eth_accounts") == []
