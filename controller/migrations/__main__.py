@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import click
+from sqlalchemy.exc import OperationalError
 
 from controller.errors import SettingsInvalid
 from controller.migrations import migrate, pending
 from controller.settings import load_settings
 
 
-def _url() -> str:
+@contextmanager
+def _database() -> Iterator[str]:
+    """The database's URL; what goes wrong with it becomes a message and exit status 1."""
     try:
-        return load_settings().database.url
+        yield load_settings().database.url
     except SettingsInvalid as error:
         raise click.ClickException(error.message) from error
+    except OperationalError as error:
+        raise click.ClickException(f"The database cannot be reached: {error.orig}") from error
 
 
 @click.group()
@@ -24,16 +32,17 @@ def main() -> None:
 @main.command()
 def upgrade() -> None:
     """Bring the database to the newest schema; prints `changed` or `unchanged`."""
-    url = _url()
-    changed = pending(url)
-    migrate(url)
+    with _database() as url:
+        changed = pending(url)
+        migrate(url)
     click.echo("changed" if changed else "unchanged")
 
 
 @main.command()
 def status() -> None:
     """Print `current` or `pending`; exit status 1 when an upgrade is pending."""
-    waits = pending(_url())
+    with _database() as url:
+        waits = pending(url)
     click.echo("pending" if waits else "current")
     raise SystemExit(int(waits))
 

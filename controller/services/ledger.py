@@ -6,17 +6,15 @@ row before calling `post`, or call `lock_journal` first.
 
 from __future__ import annotations
 
-import json
-from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from sqlalchemy import RowMapping, text
+from sqlalchemy import text
 from sqlmodel import Session
 
-from controller.domain.ledger import FIRST_LINK, Posting, conflict, is_user, link, unit_of, user_account
-from controller.errors import JournalConflict, NotEnoughCredit
+from controller.domain.ledger import Posting, user_account
+from controller.errors import NotEnoughCredit
 from controller.services.audit import audit, problems
+from controller.services.ledger_post import lock_journal, post
 from controller.services.statement import StatementLine, statement, statement_lines
 
 __all__ = [
@@ -34,33 +32,6 @@ __all__ = [
     "statement_lines",
 ]
 
-JOURNAL_LOCK = 0x4A4F5552
-
-_POSTED = text("""
-    SELECT t.key, t.kind, d.code AS debit, c.code AS credit, t.amount
-    FROM transfer t JOIN account d ON d.id = t.debit_id JOIN account c ON c.id = t.credit_id
-    WHERE t.key = ANY(:keys)""")
-_OPEN_ACCOUNTS = text("""
-    INSERT INTO account (code, unit, floored, debits, credits)
-    SELECT code, unit, floored, 0, 0
-    FROM unnest(CAST(:codes AS varchar[]), CAST(:units AS varchar[]), CAST(:floored AS boolean[]))
-         AS n(code, unit, floored)
-    ORDER BY code ON CONFLICT (code) DO NOTHING""")
-_LOCK_ACCOUNTS = text("""
-    SELECT id, code, unit, debits, credits FROM account WHERE code = ANY(:codes) ORDER BY id FOR UPDATE""")
-_MOVE = text("""
-    UPDATE account SET debits = account.debits + n.debits, credits = account.credits + n.credits,
-                       floored = n.floored
-    FROM unnest(CAST(:ids AS bigint[]), CAST(:debits AS numeric[]), CAST(:credits AS numeric[]),
-                CAST(:floored AS boolean[])) AS n(id, debits, credits, floored)
-    WHERE account.id = n.id""")
-_APPEND = text("""
-    INSERT INTO transfer (key, kind, debit_id, credit_id, amount, at_ms, batch_id, evidence)
-    SELECT n.key, n.kind, n.debit_id, n.credit_id, n.amount, :at_ms, :batch_id, CAST(n.evidence AS jsonb)
-    FROM unnest(CAST(:keys AS varchar[]), CAST(:kinds AS varchar[]), CAST(:debits AS bigint[]),
-                CAST(:credits AS bigint[]), CAST(:amounts AS numeric[]), CAST(:evidence AS text[]))
-         WITH ORDINALITY AS n(key, kind, debit_id, credit_id, amount, evidence, place)
-    ORDER BY n.place""")
 _BALANCE = text("""
     SELECT a.credits - a.debits AS gpu_ms, (
         SELECT coalesce(sum(h.amount_gpu_ms), 0) FROM hold h
@@ -75,130 +46,6 @@ class Balance:
     gpu_ms: int
     held_gpu_ms: int
     available_gpu_ms: int
-
-
-@dataclass
-class _Movement:
-    debits: int = 0
-    credits: int = 0
-    may_overdraw: bool = False
-
-
-@dataclass
-class _Movements:
-    by_code: dict[str, _Movement] = field(default_factory=lambda: defaultdict(_Movement))
-
-    @classmethod
-    def of(cls, postings: Iterable[Posting]) -> _Movements:
-        found = cls()
-        for p in postings:
-            debit = found.by_code[p.debit]
-            debit.debits += p.amount
-            debit.may_overdraw |= p.may_overdraw
-            found.by_code[p.credit].credits += p.amount
-        return found
-
-
-def lock_journal(db: Session) -> None:
-    """Wait for the journal; held until the transaction ends. `post` does this by itself."""
-    db.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": JOURNAL_LOCK})
-
-
-def post(db: Session, *, at_ms: int, transfers: list[Posting]) -> list[str]:
-    """Append transfers as one batch, opening accounts as needed; a handful of statements for any number.
-
-    A key that was posted before has no second effect, for ever (payments.md section 3, idempotency).
-
-    Args:
-        db: the transaction that carries the batch.
-        at_ms: the instant written to every transfer.
-        transfers: what to move; empty is allowed.
-
-    Returns:
-        the keys that are new, in the order given.
-
-    Raises:
-        NotEnoughCredit: a user's account would be overdrawn; nothing of the batch is posted.
-        JournalConflict: a key was posted before with other contents.
-        ValueError: a transfer crosses units, has no positive amount, or names an unknown account.
-    """
-    lock_journal(db)
-    fresh = _unposted(db, transfers)
-    if not fresh:
-        return []
-    movements = _Movements.of(fresh).by_code
-    accounts = _open_and_lock(db, movements)
-    _move(db, accounts, movements)
-    ids = {code: row["id"] for code, row in accounts.items()}
-    _append(db, at_ms, fresh, ids)
-    return [p.key for p in fresh]
-
-
-def _unposted(db: Session, transfers: list[Posting]) -> list[Posting]:
-    wanted: dict[str, Posting] = {}
-    for p in transfers:
-        if p.amount <= 0 or p.debit == p.credit or unit_of(p.debit) != unit_of(p.credit):
-            raise ValueError(f"not a transfer: {p}")
-        if conflict(wanted.setdefault(p.key, p), p):
-            raise JournalConflict(key=p.key)
-    if not wanted:
-        return []
-    for row in db.execute(_POSTED, {"keys": list(wanted)}).mappings():
-        before = Posting(row["key"], row["kind"], row["debit"], row["credit"], int(row["amount"]))
-        if conflict(before, wanted.pop(before.key)):
-            raise JournalConflict(key=before.key)
-    return list(wanted.values())
-
-
-def _open_and_lock(db: Session, movements: dict[str, _Movement]) -> dict[str, RowMapping]:
-    codes = list(movements)
-    new = {"codes": codes, "units": [unit_of(c) for c in codes], "floored": [is_user(c) for c in codes]}
-    db.execute(_OPEN_ACCOUNTS, new)
-    return {row["code"]: row for row in db.execute(_LOCK_ACCOUNTS, {"codes": codes}).mappings()}
-
-
-def _move(db: Session, accounts: dict[str, RowMapping], movements: dict[str, _Movement]) -> None:
-    floors = []
-    for code, row in accounts.items():
-        moved = movements[code]
-        before = row["credits"] - row["debits"]
-        after = before + moved.credits - moved.debits
-        if is_user(code) and after < min(before, 0) and not moved.may_overdraw:
-            raise NotEnoughCredit(available_gpu_ms=int(before))
-        # Below zero is for reversals and debts only; the floor returns with the balance.
-        floors.append(is_user(code) and after >= 0)
-    codes = list(accounts)
-    db.execute(
-        _MOVE,
-        {
-            "ids": [accounts[c]["id"] for c in codes],
-            "debits": [str(movements[c].debits) for c in codes],
-            "credits": [str(movements[c].credits) for c in codes],
-            "floored": floors,
-        },
-    )
-
-
-def _append(db: Session, at_ms: int, postings: list[Posting], ids: dict[str, int]) -> None:
-    last = db.execute(text("SELECT hash FROM journal_batch ORDER BY id DESC LIMIT 1")).scalar()
-    prev = last or FIRST_LINK
-    batch_id = db.execute(
-        text("INSERT INTO journal_batch (at_ms, prev_hash, hash) VALUES (:at, :prev, :hash) RETURNING id"),
-        {"at": at_ms, "prev": prev, "hash": link(prev, at_ms, postings)},
-    ).scalar_one()
-    db.execute(
-        _APPEND,
-        {
-            "at_ms": at_ms,
-            "batch_id": batch_id,
-            "keys": [p.key for p in postings],
-            "kinds": [p.kind for p in postings],
-            "debits": [ids[p.debit] for p in postings],
-            "credits": [ids[p.credit] for p in postings],
-            "amounts": [str(p.amount) for p in postings],
-            "evidence": [json.dumps(p.evidence) for p in postings],
-        },
-    )
 
 
 def balance(db: Session, wallet: str) -> Balance:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from click.testing import CliRunner
+from fakes import make_settings
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from controller.adapters.database import PostgresDatabase
+from controller.migrations import __main__ as command
 from controller.migrations import migrate, pending
 from controller.models import metadata
 from controller.services.ledger import Posting, post
@@ -35,22 +36,20 @@ def test_migrating_again_changes_nothing(database, database_url):
         assert db.execute(text("SELECT count(*) FROM transfer")).scalar() == 1
 
 
-def test_an_empty_database_is_migrated_from_the_command_line(postgres, tmp_path):
+def test_an_empty_database_is_migrated_from_the_command_line(postgres, monkeypatch):
     postgres.run("CREATE DATABASE from_command")
-    url = postgres.url("from_command")
-    code = (
-        "import sys, types, controller.migrations.__main__ as m;"
-        "m._url = lambda: sys.argv.pop();"
-        "m.main(args=['upgrade'])"
-    )
+    settings = make_settings(postgres.url("from_command"))
+    monkeypatch.setattr(command, "load_settings", lambda: settings)
     said = [
-        subprocess.run(
-            [sys.executable, "-c", code, url], cwd=tmp_path, capture_output=True, text=True, check=True
-        ).stdout.strip()
-        for _ in range(2)
+        (found.output.strip(), found.exit_code)
+        for verb in ("status", "upgrade", "upgrade", "status")
+        for found in [CliRunner().invoke(command.main, [verb])]
     ]
-    assert said == ["changed", "unchanged"]
+    assert said == [("pending", 1), ("changed", 0), ("unchanged", 0), ("current", 0)]
     postgres.run("DROP DATABASE from_command WITH (FORCE)")
+    found = CliRunner().invoke(command.main, ["upgrade"])
+    assert found.exit_code == 1
+    assert "cannot be reached" in found.output
 
 
 @pytest.mark.parametrize("table", ["transfer", "journal_batch", "money_event_transition"])
