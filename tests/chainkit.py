@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import socket
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,20 +19,15 @@ import pytest
 import requests
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
+from web3 import Web3
+from web3.contract import Contract
+from web3.exceptions import ContractLogicError
 
 from infra.devchain.anvil import CHAIN_ID, HARDFORK, Anvil
 from infra.devchain.artifacts import artifact
+from infra.devchain.deploy import Deployment, deploy
 from infra.devchain.node import anvil_program, install
 from infra.devchain.rpc import Rpc
-
-with warnings.catch_warnings():
-    # web3 still imports what `websockets` is about to drop; it does not use it here.
-    warnings.filterwarnings("ignore", message="websockets.legacy", category=DeprecationWarning)
-    from web3 import Web3
-    from web3.contract import Contract
-    from web3.exceptions import ContractLogicError
-
-    from infra.devchain.deploy import Deployment, deploy
 
 __all__ = ["ETHER", "Chain", "ContractLogicError", "anvil_fixture", "free_port", "node_folder", "run_chain"]
 
