@@ -106,10 +106,8 @@ def check_firefox(trial: Trial) -> str:
 
 def _sandboxed(trial: Trial) -> list[dict[str, Any]]:
     """Content processes once all of them are sandboxed; they are not in their first moments."""
-    found = json.loads(
-        trial.inside("python3", "-", text=inside.FIREFOX, options=("--privileged", "--user", "0"))
-    )
-    parents = [row for row in found if row["kind"] == "parent"]
+    found = json.loads(trial.inside("python3", "-", text=inside.FIREFOX))
+    parents = [row for row in found if row["kind"].startswith("firefox")]
     content = [row for row in found if row["kind"] == "tab"]
     safe = [
         row

@@ -17,6 +17,7 @@ echo 'axon:!::' >>"$root/etc/gshadow"
   install -D -m "$mode" "$overlay/$file" "$root/$file"
 done
 find "$root/run" "$root/tmp" -mindepth 1 -delete
+echo '. /etc/axonos/bashrc' >>"$root/etc/bash.bashrc"
 install -d -m 1777 "$root/tmp/.X11-unix" "$root/tmp/.ICE-unix"
 install -d -o 7000 -g 7000 -m 0700 "$root/home/axon" "$root/run/user/7000" "$root/run/desktop" "$root/run/axonos"
 chmod 0755 "$root/run/user"
@@ -48,9 +49,6 @@ ln -sf /usr/share/backgrounds/axonos/axonos.png "$root/usr/share/backgrounds/axo
 
 # The theme extends Arc-Dark, whose styles GTK finds only beside the theme in use.
 ln -s ../../Arc-Dark/gtk-3.0/gtk.gresource "$root/usr/share/themes/AxonOS/gtk-3.0/gtk.gresource"
-
-# The application menu runs inside the panel: a process of its own costs start-up time.
-sed -i 's/^X-XFCE-Internal=false/X-XFCE-Internal=true/' "$root/usr/share/xfce4/panel/plugins/whiskermenu.desktop"
 
 # Menu entries that would show twice, or need what a desktop in a browser does not have.
 hidden="htop vim org.xfce.mousepad-settings thunar-settings xfce4-appfinder xfce4-color-settings xfce4-file-manager

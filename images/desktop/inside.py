@@ -49,12 +49,13 @@ for folder in Path("/proc").iterdir():
     if not folder.name.isdigit():
         continue
     try:
-        words = (folder / "cmdline").read_bytes().decode(errors="replace").rstrip("\\0").split("\\0")
-        if "firefox" not in words[0]:
+        text = (folder / "cmdline").read_bytes().decode(errors="replace").replace("\\0", " ")
+        if "/firefox" not in text and not text.startswith("firefox"):
             continue
+        kind = text.split()[-1] if "-contentproc" in text else (folder / "comm").read_text().strip()
         status = dict(line.split(":", 1) for line in (folder / "status").read_text().splitlines())
         found.append({
-            "kind": words[-1] if "-contentproc" in words else "parent",
+            "kind": kind,
             "user": os.readlink(folder / "ns/user"),
             "net": os.readlink(folder / "ns/net"),
             "root": os.readlink(folder / "root"),

@@ -89,9 +89,9 @@ class Trial:
         done = subprocess.run(["docker", "logs", self.name], capture_output=True, text=True, check=False)
         return done.stdout + done.stderr
 
-    def inside(self, *command: str, text: str = "", options: tuple[str, ...] = ()) -> str:
+    def inside(self, *command: str, text: str = "") -> str:
         """Run a program in the container to its end; returns its output."""
-        return docker("exec", "--interactive", *options, self.name, *command, text=text)
+        return docker("exec", "--interactive", self.name, *command, text=text)
 
     def spawn(self, *command: str) -> None:
         """Start a program in the container and leave it running."""

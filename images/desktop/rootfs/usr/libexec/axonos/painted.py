@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from x11 import Display  # type: ignore[import-not-found]
 
-PANEL_HEIGHT, END_WIDTH = 30, 240
+# The menu button is the left end, clock and power button are the right one.
+PANEL_HEIGHT, LEFT_WIDTH, RIGHT_WIDTH = 30, 80, 200
 PANEL_COLOURS, WALLPAPER_COLOURS = 12, 4
 _SAMPLES = 24
 
@@ -23,9 +24,9 @@ class Painting:
     def complete(self) -> bool:
         """Look once; true when every part has been painted."""
         screen = self._display.screen
-        if "panel_left" in self._missing and self._end_painted(0):
+        if "panel_left" in self._missing and self._end_painted(0, LEFT_WIDTH):
             self._missing.remove("panel_left")
-        if "panel_right" in self._missing and self._end_painted(screen.width - END_WIDTH):
+        if "panel_right" in self._missing and self._end_painted(screen.width - RIGHT_WIDTH, RIGHT_WIDTH):
             self._missing.remove("panel_right")
         if "wallpaper" in self._missing and self._wallpaper_painted():
             self._missing.remove("wallpaper")
@@ -33,8 +34,8 @@ class Painting:
             self._display.close()
         return not self._missing
 
-    def _end_painted(self, x: int) -> bool:
-        return colours(self._display.pixels(x, 0, END_WIDTH, PANEL_HEIGHT)) > PANEL_COLOURS
+    def _end_painted(self, x: int, width: int) -> bool:
+        return colours(self._display.pixels(x, 0, width, PANEL_HEIGHT)) > PANEL_COLOURS
 
     def _wallpaper_painted(self) -> bool:
         """A column down the middle: an empty screen has one colour, the wallpaper many."""
