@@ -92,7 +92,15 @@ def _visit(
         step("heartbeat", lambda: visitor.post(f"sessions/{session}/heartbeat"))
     finally:
         step("end", lambda: visitor.end(session))
+    step("find it saved", lambda: _saved(visitor))
     report.minutes_charged = step("statement", lambda: _charged(visitor, credited)) / GPU_MS_PER_MINUTE
+
+
+def _saved(visitor: Visitor) -> None:
+    """The launch page must offer the desktop again."""
+    saved = visitor.get("sessions/current")["saved"]
+    if not saved or saved["profile"] != "small":
+        raise AxonosError(f"The launch page offers no saved desktop: {saved}.")
 
 
 def _charged(visitor: Visitor, credited: int) -> int:

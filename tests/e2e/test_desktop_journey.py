@@ -30,7 +30,7 @@ from controller.rfb import painted
 # Standing the platform up is part of the first test.
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 WRITTEN, FOUND = (0, 120, 215), (0, 180, 90)
-AFTER_LAUNCH = ["start", "see it painted", "heartbeat", "end", "statement"]
+AFTER_LAUNCH = ["start", "see it painted", "heartbeat", "end", "find it saved", "statement"]
 NOTE = "kept between two sessions"
 
 
