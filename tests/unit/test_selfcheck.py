@@ -11,6 +11,7 @@ from controller.selfcheck import journey
 from controller.selfcheck.visitor import VisitFailed
 
 CREDITED = 7_200_000
+SAVED = {"profile": "small"}
 
 
 class FakeVisitor:
@@ -19,7 +20,7 @@ class FakeVisitor:
     fails: str = ""
     charged: int = 1_234
     balance: int = CREDITED - 1_234
-    saved: dict[str, str] | None = {"profile": "small"}
+    saved: dict[str, str] | None = SAVED
     did: list[str]
 
     def __init__(self, origin: str) -> None:
