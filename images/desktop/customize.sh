@@ -25,16 +25,14 @@ chmod 0755 "$root/run/user"
 # JupyterLab. It sees packages that the user installs with pip; its own never change.
 mkdir "$root/wheels"
 cp "$wheels"/*.whl "$root/wheels/"
-inside python3 -m venv --system-site-packages --without-pip /opt/jupyter
-pip=$(cd "$root" && ls usr/share/python-wheels/pip-*.whl)
-inside PYTHONPATH="/$pip" /opt/jupyter/bin/python -m pip install --quiet --no-index --no-deps --no-compile \
-  --ignore-installed --disable-pip-version-check --no-cache-dir $(cd "$root" && ls wheels/*.whl | sed 's|^|/|')
+inside python3 -m venv --system-site-packages /opt/jupyter
+inside /opt/jupyter/bin/python -m pip install --quiet --no-index --no-deps --no-compile --ignore-installed \
+  --disable-pip-version-check --no-cache-dir $(cd "$root" && ls wheels/*.whl | sed 's|^|/|')
 rm -r "$root/wheels"
-rm -rf "$root"/opt/jupyter/share/jupyter/lab/schemas/.cache
 (cd "$root/opt/jupyter" && find . -type d \( -name tests -o -name test \) -path '*/site-packages/*' -prune -exec rm -r {} +)
 find "$root/opt/jupyter" -name '*.map' -delete
 # Byte code checked by content, not by time: the same on every machine.
-inside PYTHONHASHSEED=0 /opt/jupyter/bin/python -m compileall -q -j 2 --invalidation-mode unchecked-hash \
+inside PYTHONHASHSEED=0 /opt/jupyter/bin/python -m compileall -q -f -j 2 --invalidation-mode unchecked-hash \
   /opt/jupyter/lib /usr/libexec/axonos
 
 # The wallpaper, drawn from its vector source.
