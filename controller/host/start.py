@@ -10,38 +10,18 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from controller.host import container, firewall, folder, homes
+from controller.host.attempt import Start, asked, inspect
 from controller.host.config import HostConfig
 from controller.host.engine import Engine, EngineRefused
-from controller.host.instants import now_ms, parse_instant_ms
 from controller.host.leases import Lease, Leases
 from controller.host.names import LABEL_CONFIG, Slot
+from controller.host.paint import wait_painted
 from controller.host.request import StartRequest
 from controller.host.stop import clear
 from controller.host.words import HostRefused
-
-POLL_S = 0.004
-ALIVE_EVERY = 50
-
-
-@dataclass
-class _Start:
-    config: HostConfig
-    request: StartRequest
-    engine: Engine
-    leases: Leases
-    slot: Slot
-    stages: dict[str, int] = field(default_factory=dict)
-
-    def timed(self, stage: str, work: Callable[[], Any]) -> Any:
-        began = time.monotonic()
-        try:
-            return work()
-        finally:
-            self.stages[stage] = round((time.monotonic() - began) * 1000)
 
 
 def start(config: HostConfig, request: StartRequest) -> dict[str, Any]:
@@ -54,7 +34,7 @@ def start(config: HostConfig, request: StartRequest) -> dict[str, Any]:
         HostRefused: with the word of the failure; nothing is left behind then.
     """
     engine = Engine(timeout_s=request.start_timeout_s)
-    run = _Start(config, request, engine, Leases(config.run_dir), Slot(config, request.slot))
+    run = Start(config, request, engine, Leases(config.run_dir), Slot(config, request.slot))
     deadline = time.monotonic() + request.start_timeout_s
     with run.leases.locked(request.slot):
         found = _existing(run)
@@ -65,9 +45,9 @@ def start(config: HostConfig, request: StartRequest) -> dict[str, Any]:
             _take_back(run)
             raise
     try:
-        painted = _wait_painted(run, deadline)
+        painted = wait_painted(run, deadline)
         share = container.cpu_share(request, os.cpu_count() or 1)
-        _asked(run.engine, "POST", f"/containers/{identifier}/update", share)
+        asked(run.engine, "POST", f"/containers/{identifier}/update", share)
     except BaseException:
         with run.leases.locked(request.slot):
             made_here = found is None
@@ -84,9 +64,9 @@ def start(config: HostConfig, request: StartRequest) -> dict[str, Any]:
     }
 
 
-def _existing(run: _Start) -> str | None:
+def _existing(run: Start) -> str | None:
     """The id of a running container of this very config; other leavings of the slot are cleared."""
-    info = _inspect(run)
+    info = inspect(run)
     if info is None:
         return None
     if info["Config"]["Labels"].get(LABEL_CONFIG) != run.request.config_digest:
@@ -98,23 +78,13 @@ def _existing(run: _Start) -> str | None:
     return None
 
 
-def _inspect(run: _Start) -> dict[str, Any] | None:
-    try:
-        info: dict[str, Any] = run.engine.call("GET", f"/containers/{run.slot.container}/json")
-    except EngineRefused as error:
-        if error.status == 404:
-            return None
-        raise HostRefused("docker_error", error.message) from error
-    return info
-
-
-def _check_token(run: _Start) -> None:
+def _check_token(run: Start) -> None:
     token, slot = run.request.fencing_token, run.slot.id
     if token < run.leases.newest_token(slot) or token <= run.leases.stopped_token(slot):
         raise HostRefused("stale_token", f"slot {slot} was taken over or stopped since")
 
 
-def _claim(run: _Start) -> None:
+def _claim(run: Start) -> None:
     """Write the lease, unless another slot of this host has the home or a GPU."""
     request = run.request
     with run.leases.changing():
@@ -141,7 +111,7 @@ def _claim(run: _Start) -> None:
         )
 
 
-def _make(run: _Start) -> str:
+def _make(run: Start) -> str:
     """Walls and network beside home and container; all have to stand before the container starts."""
     beside = [
         _Beside(lambda: firewall.load(run.config.instance)),
@@ -155,7 +125,7 @@ def _make(run: _Start) -> str:
         errors = [error for one in beside if (error := one.result()) is not None]
     if errors:
         raise errors[0]
-    run.timed("start_ms", lambda: _asked(run.engine, "POST", f"/containers/{identifier}/start"))
+    run.timed("start_ms", lambda: asked(run.engine, "POST", f"/containers/{identifier}/start"))
     return identifier
 
 
@@ -179,7 +149,7 @@ class _Beside(threading.Thread):
         return self._error
 
 
-def _network(run: _Start) -> None:
+def _network(run: Start) -> None:
     engine = Engine(timeout_s=run.request.start_timeout_s)
     wanted = container.network(run.slot, run.request)
     try:
@@ -187,65 +157,22 @@ def _network(run: _Start) -> None:
     except EngineRefused as error:
         if error.status != 409:
             raise HostRefused("docker_error", error.message) from error
-        _asked(engine, "DELETE", f"/networks/{run.slot.network}")
-        _asked(engine, "POST", "/networks/create", wanted)
+        asked(engine, "DELETE", f"/networks/{run.slot.network}")
+        asked(engine, "POST", "/networks/create", wanted)
 
 
-def _home(run: _Start) -> Any:
+def _home(run: Start) -> Any:
     home = homes.ensure(run.config, run.request.home)
     if run.request.fresh_start:
         homes.set_settings_aside(home, run.config.session_uid)
     return home
 
 
-def _create(run: _Start, home: Any) -> str:
+def _create(run: Start, home: Any) -> str:
     body = container.container(run.slot, run.request, home, api_version=run.engine.api_version)
-    return str(_asked(run.engine, "POST", "/containers/create", body, name=run.slot.container)["Id"])
+    return str(asked(run.engine, "POST", "/containers/create", body, name=run.slot.container)["Id"])
 
 
-def _asked(engine: Engine, method: str, path: str, body: Any = None, **query: Any) -> Any:
-    """A call whose refusal is one of the contract's words."""
-    try:
-        return engine.call(method, path, body, **query)
-    except EngineRefused as error:
-        text = error.message.lower()
-        if "no such image" in text:
-            raise HostRefused("image_missing", error.message) from error
-        if "device driver" in text or "cdi device" in text or "nvidia-container-cli" in text:
-            raise HostRefused("gpu_busy", error.message) from error
-        raise HostRefused("docker_error", error.message) from error
-
-
-def _wait_painted(run: _Start, deadline: float) -> dict[str, int]:
-    began = time.monotonic()
-    polls = 0
-    while True:
-        if "x_ms" not in run.stages and folder.has_socket(run.config, run.slot.folder):
-            run.stages["x_ms"] = round((time.monotonic() - began) * 1000)
-        if "x_ms" in run.stages and folder.read_ready(run.config, run.slot.folder) is not None:
-            break
-        if polls % ALIVE_EVERY == 0:
-            _still_running(run)
-        if time.monotonic() > deadline:
-            raise HostRefused("not_painted", f"no desktop after {run.request.start_timeout_s} s")
-        polls += 1
-        time.sleep(POLL_S)
-    ready_at_ms = now_ms()
-    run.stages["painted_ms"] = round((time.monotonic() - began) * 1000)
-    return {"ready_at_ms": ready_at_ms, "started_at_ms": _still_running(run)}
-
-
-def _still_running(run: _Start) -> int:
-    """The container's start in epoch milliseconds."""
-    info = _inspect(run)
-    if run.leases.stopped_token(run.slot.id) >= run.request.fencing_token:
-        raise HostRefused("stale_token", "the slot was stopped while it started")
-    if info is None or not info["State"]["Running"]:
-        code = None if info is None else info["State"]["ExitCode"]
-        raise HostRefused("not_painted", f"the desktop ended before it was painted, exit status {code}")
-    return parse_instant_ms(info["State"]["StartedAt"]) or now_ms()
-
-
-def _take_back(run: _Start) -> None:
+def _take_back(run: Start) -> None:
     clear(run.engine, run.slot, timeout_s=2)
     run.leases.forget(run.slot.id)

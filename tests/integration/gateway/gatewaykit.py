@@ -148,7 +148,9 @@ def closing(serve):
         try:
             with contextlib.suppress(ConnectionError):
                 await serve(reader, writer)
-        finally:
-            writer.transport.abort() if writer.is_closing() else writer.close()
+            writer.close()
+        except asyncio.CancelledError:
+            writer.transport.abort()  # what is still unsent would keep it open
+            raise
 
     return run

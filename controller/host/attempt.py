@@ -1,0 +1,59 @@
+"""One start under way: what its steps share, and how they ask the engine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from controller.host.config import HostConfig
+from controller.host.engine import Engine, EngineRefused
+from controller.host.leases import Leases
+from controller.host.names import Slot
+from controller.host.request import StartRequest
+from controller.host.words import HostRefused
+
+
+@dataclass
+class Start:
+    """The request, its slot, and how long each step took, in milliseconds."""
+
+    config: HostConfig
+    request: StartRequest
+    engine: Engine
+    leases: Leases
+    slot: Slot
+    stages: dict[str, int] = field(default_factory=dict)
+
+    def timed(self, stage: str, work: Callable[[], Any]) -> Any:
+        """Do a step and note how long it took."""
+        began = time.monotonic()
+        try:
+            return work()
+        finally:
+            self.stages[stage] = round((time.monotonic() - began) * 1000)
+
+
+def inspect(run: Start) -> dict[str, Any] | None:
+    """The slot's container as the engine has it; None if there is none."""
+    try:
+        info: dict[str, Any] = run.engine.call("GET", f"/containers/{run.slot.container}/json")
+    except EngineRefused as error:
+        if error.status == 404:
+            return None
+        raise HostRefused("docker_error", error.message) from error
+    return info
+
+
+def asked(engine: Engine, method: str, path: str, body: Any = None, **query: Any) -> Any:
+    """A call whose refusal is one of the contract's words."""
+    try:
+        return engine.call(method, path, body, **query)
+    except EngineRefused as error:
+        text = error.message.lower()
+        if "no such image" in text:
+            raise HostRefused("image_missing", error.message) from error
+        if "device driver" in text or "cdi device" in text or "nvidia-container-cli" in text:
+            raise HostRefused("gpu_busy", error.message) from error
+        raise HostRefused("docker_error", error.message) from error
