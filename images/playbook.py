@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -43,13 +45,17 @@ def build_by_playbook(
                 "axonos_image_mirror": mirror or "",
                 "axonos_image_flags": flags,
             },
-            envvars={"ANSIBLE_CONFIG": str(PROJECT / "playbooks" / "ansible.cfg")},
+            envvars={
+                "ANSIBLE_CONFIG": str(PROJECT / "playbooks" / "ansible.cfg"),
+                "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}",
+            },
             timeout=LIMIT_S,
             quiet=True,
         )
         events = [event.get("event_data", {}) for event in run.events]
+        said = run.stdout.read().strip()[-1500:]
     if run.status != "successful":
-        raise BuildFailed(_last_failure(events) or f"playbooks/image.yml ended as {run.status}")
+        raise BuildFailed(_last_failure(events) or f"playbooks/image.yml ended as {run.status}:\n{said}")
     for data in reversed(events):
         facts = data.get("res", {}).get("ansible_facts", {})
         if "axonos" in facts:
