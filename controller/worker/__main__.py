@@ -23,6 +23,7 @@ def main() -> int:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(threadName)s %(name)s %(message)s"
     )
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log every address, keys in them too
     try:
         settings = with_application_name(load_settings(), WORKER_NAME)
         deps = make_deps(settings)
