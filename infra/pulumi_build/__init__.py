@@ -24,8 +24,8 @@ HERE = Path(__file__).resolve().parent
 VERSION = "3.259.0"
 MODULE = "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"
 VERSION_VARIABLE = "github.com/pulumi/pulumi/sdk/v3/go/common/version.Version"
-# Packages that the CLI and Go's own library compile to; only tells how far the build is.
-PACKAGES = 1680
+# Lines `go build -v` prints: modules it downloads, packages it compiles. Only tells how far the build is.
+LINES = 1930
 TELL_EVERY = 80
 
 
@@ -49,7 +49,7 @@ def build(target: Path, report: Report, stop: threading.Event | None = None) -> 
     module = _module(work / "module")
     report("Pulumi CLI: downloading its modules and compiling (about eight minutes on two cores)")
     made = work / "pulumi"
-    flags = f"-s -w -X {VERSION_VARIABLE}={VERSION}"
+    flags = f"-s -w -X {VERSION_VARIABLE}=v{VERSION}"
     command = [str(go), "build", "-v", "-trimpath", "-ldflags", flags, "-o", str(made), MODULE]
     _run(command, module, environment, report, stopping)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -123,4 +123,4 @@ def _read(process: subprocess.Popen[str], last: deque[str], report: Report) -> N
     for number, line in enumerate(process.stdout, start=1):
         last.append(line.strip())
         if number % TELL_EVERY == 0:
-            report(f"Pulumi CLI: {min(100 * number // PACKAGES, 99)} %")
+            report(f"Pulumi CLI: {min(100 * number // LINES, 99)} %")

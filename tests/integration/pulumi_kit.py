@@ -10,6 +10,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import docker
 import pytest
 
 from infra import engine
+from infra.built_image import BuiltImage
 from infra.pulumi_cli import ensure_cli
 from infra.stack_config import StackConfig, stack_config
 from infra.summary import Summary
@@ -50,7 +52,6 @@ class World:
     folder: Path
     instance: str
     told: list[str] = field(default_factory=list)
-    image_playbook: bool = False
 
     @property
     def out(self) -> Path:
@@ -81,18 +82,22 @@ class World:
         print(f"{time.monotonic():.1f} {line}")
         self.told.append(line)
 
-    def start(self, operation: str = "up", project: Path = ROOT) -> subprocess.Popen[str]:
-        """The same operation in a process of its own, told lines on its standard output."""
+    def start(self, operation: str = "up", project: Path = ROOT, image: str = "") -> subprocess.Popen[str]:
+        """The same operation in a process of its own, told lines on its standard output.
+
+        Operations that fail run here: Pulumi's SDK leaves an open event loop behind when the engine stops first.
+        """
         self.config().save()
         program = f"""
             import json, sys
             from pathlib import Path
+            import pulumi_kit
             from infra import engine
             from infra.errors import InfraError
             from infra.stack_config import saved_config
             tell = lambda line: print(line, flush=True)
             try:
-                done = engine.{operation}(saved_config(Path(sys.argv[1])), cli=Path(sys.argv[2]), report=tell)
+                done = engine.{operation}(saved_config(Path(sys.argv[1])), cli=Path(sys.argv[2]), report=tell{image and f", image={image}"})
                 print("DONE " + json.dumps(done.as_json()))
             except InfraError as error:
                 print(f"ERROR {{error.code}} {{error.message}}")
@@ -103,7 +108,7 @@ class World:
             stdout=subprocess.PIPE,
             text=True,
             cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": str(project)},
+            env={**os.environ, "PYTHONPATH": f"{project}:{Path(__file__).parent}"},
         )
 
     @property
@@ -145,6 +150,13 @@ def world(tmp_path: Path, pulumi_cli: Path) -> Iterator[World]:
     (tools / "docker-provider.json").write_text(f'{{"version": "{plugin_version()}", "official": false}}')
     yield made
     sweep(made)
+
+
+def failed_build() -> Future[BuiltImage]:
+    """An image whose build did not succeed."""
+    building: Future[BuiltImage] = Future()
+    building.set_exception(RuntimeError("no space left for the image"))
+    return building
 
 
 def plugin_version() -> str:
