@@ -74,7 +74,7 @@ class Work:
         return built.image_id
 
     def _built(self, report: Report) -> BuiltImage:
-        outcome = execute(self._image_request())
+        outcome = execute(self._image_request(), self.stop.is_set)
         if self.stop.is_set():
             raise Interrupted
         if outcome.status != "successful":

@@ -28,7 +28,7 @@ class Service:
     """
 
     name: str
-    command: list[str]
+    command: list[str] = field(default_factory=list)
     user: str = "root"
     group: str = ""
     directory: str = "/"
@@ -44,7 +44,7 @@ class Service:
     @classmethod
     def parse(cls, data: dict[str, Any], instance: str) -> Service:
         """From a task's arguments; numbers may have become text on the way."""
-        values = {**data, "command": [str(word) for word in data["command"]]}
+        values = {**data, "command": [str(word) for word in data.get("command", [])]}
         restart = str(values.pop("restart", False)).lower() == "true"
         values.update({key: int(data[key]) for key in ("stop_s", "ready_s") if key in data})
         digest = hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:16]

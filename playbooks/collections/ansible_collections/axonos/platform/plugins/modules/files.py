@@ -32,7 +32,8 @@ options:
     description:
       - C(path) with C(owner), C(group), C(mode), and one of C(directory) (true), C(content) (text),
         C(generate) (C(token), C(hex32), C(ed25519) with C(public)), C(absent) (true).
-      - C(validate) is a program with C(%s) for the new file; C(initial) writes only if there is none.
+      - C(validate) is a program with C(%s) for the new file; C(initial) writes only if there is none;
+        C(only_with) removes only a file that holds this text.
     type: list
     elements: dict
     required: true
@@ -66,7 +67,7 @@ def _settle(entry: dict[str, Any], found: Differences, check: bool) -> None:
     path = Path(entry["path"])
     known = len(found.results)
     if entry.get("absent"):
-        _remove(path, found, check)
+        _remove(path, entry.get("only_with"), found, check)
         return
     if entry.get("directory"):
         if not path.is_dir() or path.is_symlink():
@@ -154,8 +155,10 @@ def _attributes(path: Path, entry: dict[str, Any], found: Differences, check: bo
             path.chmod(mode)  # chown clears set-id bits
 
 
-def _remove(path: Path, found: Differences, check: bool) -> None:
+def _remove(path: Path, only_with: str | None, found: Differences, check: bool) -> None:
     if not path.exists() and not path.is_symlink():
+        return
+    if only_with and only_with not in path.read_text():
         return
     found.note(str(path), "removed")
     if check:

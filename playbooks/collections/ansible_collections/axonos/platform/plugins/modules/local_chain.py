@@ -18,7 +18,7 @@ DOCUMENTATION = r"""
 module: local_chain
 short_description: Our contracts on the local chain
 description:
-  - Compares the recorded genesis block and the contracts' code with the running chain; deploys if they differ.
+  - Compares the record and the contracts with the running chain; deploys if they differ.
 author: [AxonOS (@axonos)]
 options:
   rpc_url: {description: The local node., type: str, required: true}

@@ -6,8 +6,10 @@ A module costs about 0.4 s of packing, starting Python and unpacking; a look at 
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 from ansible.plugins.action import ActionBase
@@ -28,17 +30,18 @@ class ActionModule(ActionBase):  # type: ignore[misc] # ansible ships no types
         if not self._is_here(task_vars or {}):
             return result | self._execute_module(f"axonos.platform.{name}", task_vars=task_vars)
         module = importlib.import_module(f"{MODULES}.{name}")
-        _, params = self.validate_argument_spec(argument_spec=module.ARGUMENTS)
+        _, tagged = self.validate_argument_spec(argument_spec=module.ARGUMENTS)
+        params = json.loads(json.dumps(tagged))  # Ansible's own kinds of text become plain, as for a module
         try:
             return result | module.converge(params, bool(self._task.check_mode))
         except (CommandFailed, OSError) as error:
             return result | {"failed": True, "msg": str(error)}
 
     def _is_here(self, task_vars: dict[str, Any]) -> bool:
-        """This machine, as root, with the interpreter that runs Ansible: the platform's own environment."""
+        """This machine, as root, with the Python environment that runs Ansible: the platform's own."""
         return (
             self._connection.transport == "local"
             and os.geteuid() == 0
             and not self._play_context.become
-            and task_vars.get("ansible_python_interpreter") == sys.executable
+            and Path(str(task_vars.get("ansible_python_interpreter"))).parent == Path(sys.executable).parent
         )

@@ -1,0 +1,1 @@
+"""`axonos doctor`: looks at the machine and the instance, changes nothing."""

@@ -1,0 +1,1 @@
+"""`axonos down`: what has to happen before services stop, and what is removed after them."""
