@@ -21,7 +21,16 @@ async function send(path, body) {
   return answer;
 }
 
-const rpc = async (method, params = []) => (await send("/local/rpc", { jsonrpc: "2.0", id: 1, method, params })).result;
+async function rpc(method, params = []) {
+  const call = { jsonrpc: "2.0", id: 1, method, params };
+  try {
+    return (await send("/local/rpc", call)).result;
+  } catch (error) {
+    // A lost answer may be asked for again, unless the question was a payment.
+    if (!(error instanceof TypeError) || method === "eth_sendRawTransaction") throw error;
+    return (await send("/local/rpc", call)).result;
+  }
+}
 
 async function fill(address) {
   if (BigInt(await rpc("eth_getBalance", [address, "latest"])) >= ENOUGH) return;

@@ -16,15 +16,24 @@ let signedIn = document.body.dataset.signedIn === "yes";
 export const csrfToken = () => token;
 export const setCsrfToken = (value) => { token = value || ""; signedIn = Boolean(value); };
 
+// Reading, and steps of a session, may be asked again when an answer got lost on the way.
+const REPEATABLE = /^GET |\/sessions\/[^/]+\//;
+
+async function patiently(ask, tries) {
+  try {
+    return await ask();
+  } catch {
+    if (tries <= 1) throw new ApiError(0, { retry: true });
+  }
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  return patiently(ask, tries - 1);
+}
+
 async function call(method, path, body) {
   const headers = { Accept: "application/json" };
   if (method !== "GET") Object.assign(headers, { "Content-Type": "application/json", "X-CSRF-Token": token });
-  let response;
-  try {
-    response = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body), credentials: "same-origin" });
-  } catch {
-    throw new ApiError(0, { retry: true });
-  }
+  const options = { method, headers, body: body === undefined ? undefined : JSON.stringify(body), credentials: "same-origin" };
+  const response = await patiently(() => fetch(path, options), REPEATABLE.test(`${method} ${path}`) ? 3 : 1);
   const answer = await response.json().catch(() => ({}));
   if (!response.ok) throw new ApiError(response.status, answer.error || {});
   return answer;

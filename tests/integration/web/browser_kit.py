@@ -1,0 +1,163 @@
+"""The whole site for a real browser: a real chain, a worker in a thread, desktops that start at once."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from chainkit import Chain, free_port, node_folder
+from fakes import make_settings
+from tiny_gateway import TinyGateway
+from web3 import HTTPProvider
+from werkzeug.serving import make_server
+
+from controller.adapters.clock import SystemClock
+from controller.app import create_app
+from controller.services import deposits, expiry, guard_reports, hosts, metering, placing, run_work, runs
+from controller.services.deps import Deps
+from controller.services.ports import RunOutcome
+from controller.settings import Local, Settings
+
+CHROMIUM = "/usr/bin/chromium"
+FLAGS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update"),
+]
+
+
+def settings_for(chain: Chain, database_url: str, folder: Path, gateway_port: int, port: int) -> Settings:
+    """Local mode on free ports, with the chain's own addresses."""
+    made = chain.deployment
+    (folder / "faucet_key").write_text(chain.faucet.key.hex())
+    for name in ("web_key", "ticket", "guard_token"):
+        (folder / name).write_text(f"content of {name}")
+    packages = node_folder() / "node_modules"
+    secrets = {"web_key": "web_key", "ticket_private_key": "ticket", "guard_token": "guard_token"}
+    return make_settings(
+        database_url,
+        mode="local",
+        web={"origin": f"http://localhost:{port}", "port": port},
+        gateway={"url": f"ws://localhost:{gateway_port}", "port": gateway_port},
+        chain={
+            "rpc_urls": [chain.rpc_url],
+            "genesis_hash": made.genesis_hash,
+            "revenue_wallet": made.revenue_wallet,
+        },
+        eth={"usd_feed": made.eth_usd_feed},
+        axgt={"contract": made.axgt},
+        usdc={"contract": made.usdc},
+        sessions={"heartbeat_s": 5},
+        secrets={name: str(folder / file) for name, file in secrets.items()},
+        local=Local(
+            faucet_key=folder / "faucet_key", ethers_js=packages / "ethers" / "dist" / "ethers.min.js"
+        ),
+        novnc_dir=packages / "@novnc" / "novnc",
+    )
+
+
+class PlainTickets:
+    """Implements `ports.TicketSigner`; the tiny gateway takes any ticket."""
+
+    def sign(self, payload: bytes) -> bytes:
+        return b"signed:" + payload[:4]
+
+
+@dataclass
+class InstantDesktops:
+    """Implements `ports.Provisioner`: a container is a line in memory."""
+
+    running: dict[str, int] = field(default_factory=dict)
+
+    def run(self, *, playbook: str, variables: dict[str, Any], **_: Any) -> RunOutcome:
+        slot, now = variables["session_request"].get("slot", ""), SystemClock().now_ms()
+        if "start" in playbook:
+            self.running[slot] = now
+            made = {"container_id": f"c-{slot}", "started_at_ms": now, "ready_at_ms": now}
+            return RunOutcome(True, {"ok": True, "changed": True, "stages": {}, **made})
+        if "stop" in playbook:
+            gone = self.running.pop(slot, None) is not None
+            return RunOutcome(True, {"ok": True, "changed": gone, "stopped_at_ms": now})
+        return RunOutcome(True, {"ok": True, "slots": self.seen()})
+
+    def seen(self) -> list[dict[str, Any]]:
+        return [
+            {"slot": slot, "container_id": f"c-{slot}", "state": "running", "started_at_ms": at}
+            for slot, at in list(self.running.items())
+        ]
+
+
+@dataclass
+class Running:
+    """A site that is up."""
+
+    origin: str
+    deps: Deps
+    chain: Chain
+    gateway: TinyGateway
+    desktops: InstantDesktops
+    faults: list[Exception] = field(default_factory=list)
+
+    def step(self) -> None:
+        """What worker and guard do in a moment."""
+        self.chain.mine()
+        deposits.watch_once(self.deps)
+        placing.promote(self.deps)
+        while taken := runs.take(self.deps, "test"):
+            run_work.work(self.deps, self.desktops, taken)
+        body = {"host": "local", "at_ms": self.deps.clock.now_ms(), "slots": self.desktops.seen()}
+        guard_reports.report(self.deps, body)
+        metering.tick(self.deps)
+        expiry.expire(self.deps)
+
+
+@contextmanager
+def site_running(deps: Deps, chain: Chain, gateway: TinyGateway) -> Iterator[Running]:
+    """Serve the site and do its work until the block ends; a fault of the work fails the test."""
+    web = deps.settings.web
+    gpus = [hosts.GpuSpec(f"SIM-{index}", "simulated") for index in range(8)]
+    url = deps.settings.gateway.url
+    hosts.register(
+        deps, "local", connection="local", address="localhost", gateway_url=url, gpus=gpus, simulated=True
+    )
+    running = Running(web.origin, deps, chain, gateway, InstantDesktops())
+    server = make_server("127.0.0.1", web.port, create_app(deps), threaded=True)
+    server.daemon_threads = False  # so that closing the server waits for requests on their way
+    over = threading.Event()
+
+    def work() -> None:
+        while not over.wait(0.25):
+            try:
+                running.step()
+            except Exception as error:  # noqa: BLE001  (shown by the test, at its end)
+                running.faults.append(error)
+                return
+
+    threads = [threading.Thread(target=server.serve_forever), threading.Thread(target=work)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield running
+    finally:
+        over.set()
+        server.shutdown()
+        for thread in threads:
+            thread.join()
+        server.server_close()
+        _close_connections()
+    assert running.faults == []
+
+
+def _close_connections() -> None:
+    """web3 keeps a connection per thread; the threads are gone."""
+    for found in gc.get_objects():
+        if type(found) is HTTPProvider:
+            for session in found._request_session_manager.session_cache._data.values():
+                session.close()
+
+
+__all__ = ["CHROMIUM", "FLAGS", "PlainTickets", "Running", "free_port", "settings_for", "site_running"]

@@ -1,0 +1,310 @@
+"""The pages in Chromium, on a real chain: from a wallet to a desktop and back, and what is stopped."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from browser_kit import CHROMIUM, FLAGS, PlainTickets, Running, free_port, settings_for, site_running
+from chainkit import Chain, anvil_fixture  # noqa: F401
+from eth_account.messages import encode_defunct
+from fakes import make_deps
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from tiny_gateway import TinyGateway
+
+from controller.adapters.chain import Web3Chain
+from controller.adapters.clock import SystemClock
+from controller.adapters.database import PostgresDatabase
+from controller.adapters.sign_in import SiweVerifier
+
+pytestmark = pytest.mark.integration
+SHOTS = Path(__file__).resolve().parents[2] / ".out" / "web"
+WALLET = """
+const P = { request: async ({ method, params }) => {
+    const answer = await window.__wallet(method, params || []);
+    if (answer.error) throw Object.assign(new Error(answer.error), { code: answer.code });
+    return answer.result;
+  }, on(name, listener) { (window.__on ||= {})[name] = listener; }, removeListener() {} };
+const info = { uuid: "00000000-0000-4000-8000-000000000001", name: "Test <b>Wallet</b>", rdns: "test.wallet",
+  icon: "https://elsewhere.example/icon.png" };
+const announce = () => dispatchEvent(new CustomEvent("eip6963:announceProvider", { detail: { info, provider: P } }));
+addEventListener("eip6963:requestProvider", announce);
+announce();
+"""
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def site(database: PostgresDatabase, database_url: str, anvil: Chain, tmp_path: Path) -> Iterator[Running]:
+    with TinyGateway() as gateway:
+        settings = settings_for(anvil, database_url, tmp_path, gateway.port, free_port())
+        clock = SystemClock()
+        deps = replace(
+            make_deps(database, settings=settings),
+            clock=clock,
+            chain=Web3Chain(settings),
+            tickets=PlainTickets(),
+            sign_in=SiweVerifier(clock, settings.chain.rpc_urls),
+            new_id=lambda: str(uuid.uuid4()),
+        )
+        with site_running(deps, anvil, gateway) as running:
+            yield running
+
+
+@pytest.fixture
+def visitor(chromium: Browser, site: Running) -> Iterator[BrowserContext]:
+    """A fresh browser profile; what its pages complain about fails the test."""
+    context = chromium.new_context(viewport={"width": 1440, "height": 900})
+    context.set_default_timeout(15_000)
+    said: list[str] = []
+    context.on("console", lambda m: said.append(m.text) if m.type == "error" else None)
+    context.on("weberror", lambda e: said.append(str(e.error)))
+    yield context
+    context.close()
+    # A cut stream is part of one test; networks of other tests come and go on the same machine.
+    assert [
+        text for text in said if not re.search("WebSocket|Connection closed|ERR_NETWORK_CHANGED", text)
+    ] == []
+
+
+def shot(page: Page, name: str) -> None:
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SHOTS / f"{name}.png")
+
+
+def sign_in(page: Page, site: Running, wallet: str = "Demo wallet") -> None:
+    page.goto(f"{site.origin}/launch")
+    page.get_by_role("button", name=wallet).click()
+    expect(page.locator("#balance")).to_have_text("0minutes")
+
+
+def painted(page: Page) -> bool:
+    """Whether the middle of the screen shows the desktop's green."""
+    middle = "c => [...c.getContext('2d').getImageData(c.width / 2, c.height / 2, 1, 1).data]"
+    found: list[int] = page.locator("#screen canvas").evaluate(middle)
+    return found[:3] == [0, 255, 0]
+
+
+def open_desktop(page: Page) -> None:
+    expect(page.locator("#link")).to_have_attribute("data-state", "on")
+    expect(page.locator("#veil")).to_have_css("visibility", "hidden")
+    page.wait_for_function("document.querySelector('#screen canvas')?.width === 320")
+
+
+def test_from_a_wallet_to_a_desktop_and_back(visitor: BrowserContext, site: Running) -> None:
+    page = visitor.new_page()
+    sign_in(page, site)
+    expect(page.get_by_role("button", name="Launch GPU-Native Desktop")).to_be_disabled()
+    shot(page, "payment-panel")
+    page.get_by_role("button", name="Send min ETH").click()
+    expect(page.locator("#deposits li").first).to_contain_text("Pending")
+    expect(page.locator("#balance")).not_to_have_text("0minutes", timeout=20_000)
+    expect(page.locator("#pay")).to_have_count(0)
+
+    page.locator("[data-profile=medium]").click()
+    expect(page.locator(".cost")).to_contain_text("$2.00 per hour")
+    page.get_by_role("button", name="Launch GPU-Native Desktop").click()
+    page.wait_for_url("**/desktop/*")
+    open_desktop(page)
+    assert painted(page)
+    expect(page.locator("#burn")).to_have_text(re.compile("^2. burn$"))
+    expect(page.locator("#left")).to_contain_text("left")
+    page.get_by_role("button", name="Keys").click()
+    page.get_by_role("button", name="Ctrl+Alt+Del").click()
+    page.wait_for_timeout(100)
+    assert site.gateway.keys[-3:] == [0xFFE3, 0xFFE9, 0xFFFF]
+    shot(page, "desktop")
+
+    page.get_by_role("button", name="Detach").click()
+    expect(page.locator("[data-panel*=detached]")).to_contain_text("still running")
+    shot(page, "detached")
+    page.get_by_role("button", name="Return to desktop").click()
+    open_desktop(page)
+    page.get_by_role("button", name="End session").click()
+    expect(page.locator("#ask")).to_be_visible()
+    page.locator("#ask-yes").click()
+    expect(page.get_by_role("heading", name="Your desktop is saved")).to_be_visible()
+    assert site.desktops.running == {}
+    shot(page, "saved")
+
+    page.get_by_role("button", name="Relaunch Medium").click()
+    page.wait_for_url("**/desktop/*")
+    open_desktop(page)
+    assert len(set(site.gateway.tickets)) == len(site.gateway.tickets) == 3
+    assert set(site.gateway.origins) == {site.origin}
+    page.goto(f"{site.origin}/statement")
+    expect(page.locator(".statement tbody tr")).not_to_have_count(0)
+    expect(page.locator(".statement")).to_contain_text("0.0005 ETH at $")
+    shot(page, "statement")
+
+
+def launch(page: Page, site: Running) -> None:
+    """A wallet with credit on its desktop page."""
+    sign_in(page, site)
+    page.get_by_role("button", name="Send min ETH").click()
+    expect(page.locator("#balance")).not_to_have_text("0minutes", timeout=20_000)
+    page.get_by_role("button", name="Launch GPU-Native Desktop").click()
+    page.wait_for_url("**/desktop/*")
+    open_desktop(page)
+
+
+def test_reload_cut_and_second_tab_keep_the_session(visitor: BrowserContext, site: Running) -> None:
+    page = visitor.new_page()
+    launch(page, site)
+    page.reload()
+    open_desktop(page)
+    site.gateway.cut()
+    expect(page.locator("#link")).to_have_attribute("data-state", "off")
+    open_desktop(page)
+
+    second = visitor.new_page()
+    second.goto(page.url)
+    expect(second.get_by_role("heading")).to_have_text("Your desktop is open in another tab")
+    second.get_by_role("button", name="Take it over here").click()
+    open_desktop(second)
+    expect(page.get_by_role("heading")).to_have_text("Your desktop moved to another tab")
+    page.close()
+    second.wait_for_timeout(500)
+    assert closed_at(site) is None  # the tab that gave it away has nothing to close
+    assert len(site.desktops.running) == 1
+
+
+def closed_at(site: Running) -> int | None:
+    from sqlalchemy import text
+
+    with site.deps.database.begin() as db:
+        return db.connection().execute(text("SELECT closed_at_ms FROM gpu_session")).scalar_one()
+
+
+def test_closing_the_tab_tells_the_server(visitor: BrowserContext, site: Running) -> None:
+    page = visitor.new_page()
+    launch(page, site)
+    assert closed_at(site) is None
+    watcher = visitor.new_page()
+    watcher.goto(f"{site.origin}/launch")
+    page.close(run_before_unload=False)
+    for _ in range(50):
+        if closed_at(site) is not None:
+            break
+        watcher.wait_for_timeout(100)
+    assert closed_at(site) is not None
+
+
+class InjectedWallet:
+    """A browser extension as the page sees it; the test says what it answers."""
+
+    def __init__(self, chain: Chain) -> None:
+        self.chain, self.account = chain, chain.new_account()
+        self.answers: dict[str, Any] = {}
+        self.asked: list[str] = []
+
+    def __call__(self, method: str, params: list[Any]) -> dict[str, Any]:
+        self.asked.append(method)
+        if method in self.answers:
+            told = self.answers[method]
+            return told if isinstance(told, dict) and "error" in told else {"result": told}
+        if method in ("eth_requestAccounts", "eth_accounts"):
+            return {"result": [self.account.address]}
+        if method == "personal_sign":
+            text = encode_defunct(hexstr=params[0])
+            return {"result": "0x" + self.account.sign_message(text).signature.hex()}
+        if method == "eth_sendTransaction":
+            sent = self.chain.pay(self.account, int(params[0]["value"], 16), params[0]["to"])
+            return {"result": sent}
+        return {"result": self.chain.rpc(method, *params)}
+
+
+@pytest.fixture
+def wallet(visitor: BrowserContext, site: Running) -> InjectedWallet:
+    injected = InjectedWallet(site.chain)
+    visitor.expose_binding("__wallet", lambda _source, method, params: injected(method, params))
+    visitor.add_init_script(WALLET)
+    return injected
+
+
+def test_a_wallet_of_the_browser_pays(visitor: BrowserContext, site: Running, wallet: InjectedWallet) -> None:
+    page = visitor.new_page()
+    sign_in(page, site, "Test <b>Wallet</b>")
+    page.get_by_role("button", name="Send min ETH").click()
+    expect(page.locator("#balance")).not_to_have_text("0minutes", timeout=20_000)
+    order = [m for m in wallet.asked if m in ("eth_getBlockByNumber", "eth_sendTransaction")]
+    assert order == ["eth_getBlockByNumber", "eth_sendTransaction"]
+
+
+def refused(page: Page, text: str) -> None:
+    page.get_by_role("button", name="Send min ETH").click()
+    expect(page.locator(".toast.bad").last).to_contain_text(text)
+
+
+def test_nothing_is_sent_on_a_chain_that_only_shares_the_number(
+    visitor: BrowserContext, site: Running, wallet: InjectedWallet
+) -> None:
+    page = visitor.new_page()
+    sign_in(page, site, "Test <b>Wallet</b>")
+    wallet.answers["eth_getBlockByNumber"] = {"hash": "0x" + "ab" * 32}
+    refused(page, "Stopped before sending")
+    shot(page, "wrong-chain")
+    assert "eth_sendTransaction" not in wallet.asked
+
+
+def test_the_wallet_is_asked_to_switch_and_a_chain_it_lacks_is_named(
+    visitor: BrowserContext, site: Running, wallet: InjectedWallet
+) -> None:
+    page = visitor.new_page()
+    sign_in(page, site, "Test <b>Wallet</b>")
+    wallet.answers |= {"eth_chainId": "0x1", "wallet_switchEthereumChain": {"error": "unknown", "code": 4902}}
+    refused(page, "Your wallet does not know test chain (chain 84532)")
+    wallet.answers["wallet_switchEthereumChain"] = None
+    refused(page, "Switch your wallet to test chain")
+    assert "eth_sendTransaction" not in wallet.asked
+
+
+def test_a_declined_request_is_no_failure(
+    visitor: BrowserContext, site: Running, wallet: InjectedWallet
+) -> None:
+    wallet.answers["personal_sign"] = {"error": "User rejected", "code": 4001}
+    page = visitor.new_page()
+    page.goto(f"{site.origin}/launch")
+    page.get_by_role("button", name="Test <b>Wallet</b>").click()
+    expect(page.locator(".toast.bad")).to_have_text("You declined in your wallet. Nothing happened.")
+    del wallet.answers["personal_sign"]
+    sign_in(page, site, "Test <b>Wallet</b>")
+    wallet.answers["eth_sendTransaction"] = {"error": "User rejected", "code": 4001}
+    refused(page, "You declined in your wallet")
+
+
+def test_another_account_in_the_wallet_signs_out(
+    visitor: BrowserContext, site: Running, wallet: InjectedWallet
+) -> None:
+    page = visitor.new_page()
+    sign_in(page, site, "Test <b>Wallet</b>")
+    page.evaluate("window.__on.accountsChanged(['0x' + '12'.repeat(20)])")
+    expect(page.get_by_role("heading", name="Connect your wallet")).to_be_visible()
+
+
+def test_keyboard_alone_reaches_the_launch_button(visitor: BrowserContext, site: Running) -> None:
+    page = visitor.new_page()
+    page.goto(f"{site.origin}/launch")
+    expect(page.locator("#profile-small")).to_be_attached()
+    reached = []
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("document.activeElement.id || document.activeElement.className"))
+    assert reached[0] == "skip"
+    assert "profile-small" in reached
+    assert "wallet-org.axonos.demo" in reached
+    page.locator("#profile-small").focus()
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("document.activeElement.id") == "profile-medium"
