@@ -47,12 +47,12 @@ def visitor(chromium: Browser, platform: Platform) -> Iterator[BrowserContext]:
     assert said == []
 
 
-def top_up(page: Page) -> None:
+def top_up(page: Page, picture: str) -> None:
     """Send the minimum and watch it count up to the credit, touching nothing."""
     expect(page.locator("#balance")).to_have_text("0minutes")
     page.get_by_role("button", name="Send min ETH").click()
     expect(page.locator("#deposits li").first).to_contain_text(re.compile(r"Pending, \d of 6"))
-    shot(page, "3-deposit-pending")
+    shot(page, picture)
     expect(page.locator("#balance")).to_have_text("120minutes", timeout=60_000)
     expect(page.locator("#deposits li").first).to_contain_text("+120 min")
 
@@ -65,7 +65,7 @@ def test_a_person_pays_works_ends_and_finds_the_work_again(platform: Platform, v
     page.get_by_role("button", name="Demo wallet").click()
     expect(page.locator("#pay")).to_be_visible()
     shot(page, "2-payment-panel")
-    top_up(page)
+    top_up(page, "3-deposit-pending")
     shot(page, "4-profiles")
 
     page.get_by_role("button", name="Launch GPU-Native Desktop").click()
@@ -112,13 +112,13 @@ def test_a_wallet_from_the_browser_pays_and_sees_its_desktop(platform: Platform,
     expect(page.get_by_role("button", name="Demo wallet")).to_be_visible()
     shot(page, "a-wallets")
     page.get_by_role("button", name="Test Wallet").click()
-    top_up(page)
+    top_up(page, "b-deposit-pending")
     assert wallet_of(page) == wallet.account.address.lower()
     # Block 0 through the wallet comes before any money.
     assert wallet.asked.index("eth_getBlockByNumber") < wallet.asked.index("eth_sendTransaction")
     page.get_by_role("button", name="Launch GPU-Native Desktop").click()
     wait_for_desktop(page)
-    shot(page, "b-desktop")
+    shot(page, "c-desktop")
     end_session(page)
 
 
