@@ -21,7 +21,7 @@ STAMP = VENV / ".made"
 
 # Debian package -> the file that shows it is there.
 PACKAGES = {
-    "btrfs-progs": "/usr/bin/mkfs.btrfs",
+    "btrfs-progs": "/usr/sbin/mkfs.btrfs",
     "busybox-static": "/bin/busybox",
     "chromium": "/usr/bin/chromium",
     "docker.io": "/usr/sbin/dockerd",
