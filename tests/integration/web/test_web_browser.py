@@ -61,6 +61,7 @@ def site(database: PostgresDatabase, database_url: str, anvil: Chain, tmp_path: 
         )
         with site_running(deps, anvil, gateway) as running:
             yield running
+        deps.chain.close()
 
 
 @pytest.fixture

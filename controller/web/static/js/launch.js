@@ -123,7 +123,7 @@ async function poll() {
 
 async function start() {
   state.config = await get("config");
-  discover(draw);
+  discover(() => { draw(); if (state.me && !current()) reconnect(); });
   await Promise.all([refresh(), refreshRates().catch(fail)]);
   $("#session").removeAttribute("aria-busy");
   if (state.me && !current()) reconnect();
