@@ -85,6 +85,8 @@ def command(program: str, lock: Lock, repository: Path, wheels: Path) -> list[st
         "--format=tar",
         "--architectures=amd64",
         '--aptopt=APT::Install-Recommends "false"',
+        # Only local files are read, and the folder they lie in may be private.
+        '--aptopt=APT::Sandbox::User "root"',
         "--dpkgopt=force-unsafe-io",
         *excluded,
         f"--include={','.join(package.name for package in lock.packages)}",
