@@ -10,6 +10,7 @@ import sys
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,7 @@ def _watcher(instance: Instance) -> Answer:
     return why is None, why or "reads the chain", "See `axonos logs worker`."
 
 
+@cache
 def _status(instance: Instance) -> dict[str, Any]:
     done = subprocess.run(
         [str(Path(sys.executable).with_name("axonos")), "status", "--json"],
@@ -144,7 +146,7 @@ def _status(instance: Instance) -> dict[str, Any]:
         env={"PATH": "/usr/bin:/bin", "AXONOS_CONFIG": str(instance.config)},
     )
     found: dict[str, Any] = json.loads(done.stdout or "{}")
-    if done.returncode:
+    if "instance" not in found:
         raise InfraError(str(found.get("error", {}).get("message") or done.stderr.strip()[-300:]))
     return found
 

@@ -37,7 +37,7 @@ def stop(instance: Instance, report: Report) -> Done:
     done.removed += remove_containers(instance)
     done.stopped += _play(instance, "down", report)
     unmount_below(instance.run / "slots")
-    for lease in (instance.run / "leases").glob("*"):
+    for lease in (instance.run / "leases").glob("*.json"):
         lease.unlink(missing_ok=True)
     return done
 

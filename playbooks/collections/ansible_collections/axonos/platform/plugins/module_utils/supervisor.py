@@ -134,6 +134,7 @@ class Supervisor:
             f"pidfile={self.run_dir}/supervisord.pid\nchildlogdir={self.log_dir}\n\n"
             "[rpcinterface:supervisor]\n"
             "supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface\n\n"
+            f"[supervisorctl]\nserverurl=unix://{self.socket}\n\n"
             f"[include]\nfiles = {self.folder}/programs/*.conf\n"
         )
 

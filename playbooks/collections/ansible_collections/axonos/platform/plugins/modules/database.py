@@ -61,6 +61,8 @@ def _settle(config: Path, host: dict[str, Any], found: Differences, check: bool)
     from controller.settings import load_settings  # noqa: PLC0415
 
     settings = load_settings(config)
+    if check and not _answers(settings.database.url):
+        return  # a stopped server is named by the task that runs it; its database is as it was
     if not _exists(settings.database.url):
         found.note("database", "missing")
         if check:
@@ -80,6 +82,16 @@ def _admin(url: str) -> Any:
     return create_engine(make_url(url).set(database="postgres"), isolation_level="AUTOCOMMIT")
 
 
+def _answers(url: str) -> bool:
+    from sqlalchemy.exc import OperationalError  # noqa: PLC0415
+
+    try:
+        _admin(url).connect().close()
+    except OperationalError:
+        return False
+    return True
+
+
 def _exists(url: str) -> bool:
     from sqlalchemy import make_url, text  # noqa: PLC0415
 
@@ -96,10 +108,15 @@ def _create(url: str) -> None:
 
 
 def _register(settings: Any, host: dict[str, Any], found: Differences, check: bool) -> None:
-    from controller.adapters.wiring import make_deps  # noqa: PLC0415
+    from controller.adapters.clock import SystemClock  # noqa: PLC0415
+    from controller.adapters.database import PostgresDatabase  # noqa: PLC0415
     from controller.services import hosts  # noqa: PLC0415
+    from controller.services.deps import Deps  # noqa: PLC0415
 
-    deps = make_deps(settings)
+    # Hosts need the database alone; the other ports would cost seconds of imports.
+    others: dict[str, Any] = dict.fromkeys(("chain", "tickets", "sign_in", "new_id"))
+    database = PostgresDatabase(settings.database.url)
+    deps = Deps(settings=settings, clock=SystemClock(), database=database, **others)
     wanted = [hosts.GpuSpec(gpu["uuid"], MODELS[bool(gpu["simulated"])]) for gpu in host["gpus"]]
     known = {row.name: row for row in hosts.list_hosts(deps)}.get(host["name"])
     facts = {key: host[key] for key in ("connection", "address", "gateway_url", "simulated")}
