@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 WEB = Path(__file__).resolve().parents[2] / "controller" / "web"
+NODE = WEB.parents[1] / "infra" / "devchain"
 TEMPLATES = sorted((WEB / "templates").iterdir())
 SCRIPTS = sorted([*(WEB / "static" / "js").rglob("*.js"), *(WEB / "local").glob("*.js")])
 STYLES = sorted((WEB / "static" / "css").glob("*.css"))
@@ -54,8 +55,8 @@ def test_files_that_pages_name_are_there(path: Path) -> None:
 
 
 def test_packages_are_pinned_to_one_version() -> None:
-    wanted = json.loads((WEB / "package.json").read_text())["dependencies"]
-    locked = json.loads((WEB / "package-lock.json").read_text())["packages"]
+    wanted = json.loads((NODE / "package.json").read_text())["dependencies"]
+    locked = json.loads((NODE / "package-lock.json").read_text())["packages"]
     assert set(wanted) == {"@novnc/novnc", "ethers"}
     for name, version in wanted.items():
         assert locked[f"node_modules/{name}"]["version"] == version
