@@ -7,8 +7,9 @@ import subprocess
 from pathlib import Path
 
 import docker
-from docker.errors import APIError, DockerException, NotFound
+from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 
+from infra.built_image import built_image
 from infra.instance import Instance
 
 LABEL = "org.axonos.instance"
@@ -52,7 +53,18 @@ def remove_docker_objects(instance: Instance) -> list[str]:
             with contextlib.suppress(APIError):
                 client.images.remove(tag)
                 removed.append(f"image {tag}")
-    return removed
+    return removed + _remove_built(client, instance)
+
+
+def _remove_built(client: docker.DockerClient, instance: Instance) -> list[str]:
+    """The image under the name its archive brought along, once no instance names it any more."""
+    built = built_image(instance.state / "images")
+    with contextlib.suppress(ImageNotFound, APIError):
+        image = client.images.get(built.image_id if built else "")
+        if all(tag.startswith("axonos/desktop:") for tag in image.tags):
+            client.images.remove(str(image.id), force=True)
+            return [f"image {str(image.id)[:19]}"]
+    return []
 
 
 def remove_packet_filter(instance: Instance) -> bool:

@@ -68,7 +68,7 @@ def running_digest(pid: int) -> str | None:
 
 
 def answers(ready: str) -> bool:
-    """Whether `tcp:PORT`, `unix:PATH` or `http:PORT/PATH` (with any status) answers now; an empty text always does."""
+    """Whether `tcp:PORT`, `unix:PATH` or `http:PORT/PATH` answers now; an empty text always does."""
     kind, _, where = ready.partition(":")
     try:
         if kind == "tcp":

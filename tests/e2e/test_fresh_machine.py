@@ -1,0 +1,89 @@
+"""From a machine with git, make and python3 to a platform that works, mends itself, and goes without a trace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from machine_kit import Machine, fresh_machine
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
+STATE = "/var/lib/axonos"
+# Steps of one story on one machine, in the order written; the first failure ends it.
+SUPERVISORCTL = (f"{STATE}/venv/bin/supervisorctl", "-c", f"{STATE}/supervisor/supervisord.conf")
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    with fresh_machine(tmp_path_factory.mktemp("machine")) as made:
+        yield made
+
+
+def drifted(outcome: dict) -> set[str]:
+    return {f"{found['name']}: {what}" for found in outcome["drift"] for what in found["what"]}
+
+
+def test_the_first_run_stands_everything_up_and_does_the_main_job(machine: Machine) -> None:
+    outcome = machine.up()
+    print(f"first make up: {outcome['seconds']} s")
+    assert outcome["ok"]
+    assert outcome["origin"] == "http://localhost:8080"
+    assert outcome["selfcheck"]["ok"]
+    assert outcome["selfcheck"]["minutes_charged"] > 0
+    size = machine.run("stat", "-c", "%s", outcome["selfcheck"]["screenshot"])
+    assert int(size) > 10_000
+    assert '"ok": true' in machine.make("doctor", "--json")
+
+
+def test_a_second_run_changes_nothing_and_takes_half_a_minute_at_most(machine: Machine) -> None:
+    outcome = machine.up()
+    print(f"second make up: {outcome['seconds']} s")
+    assert (outcome["changed"], outcome["drift"]) == (0, [])
+    assert outcome["selfcheck"]["ok"]
+    assert outcome["seconds"] <= 30
+
+
+def test_what_somebody_changed_is_named_and_mended_and_nothing_else(machine: Machine) -> None:
+    machine.run(*SUPERVISORCTL, "stop", "postgres")
+    machine.run("docker", "network", "rm", "axonos-axonos-verification")
+    machine.run("sh", "-c", "echo '# by hand' >> /etc/tmpfiles.d/axonos.conf")
+
+    outcome = machine.up()
+
+    assert drifted(outcome) == {
+        "host-local: Run PostgreSQL (postgres: stopped)",
+        "host-local: Create folders, secrets and rules (/etc/tmpfiles.d/axonos.conf: content differs)",
+        "verification: gone",
+    }
+    assert {(c["op"], c["name"]) for c in outcome["changes"]} == {
+        ("update", "host-local"),
+        ("create", "verification"),
+    }
+    assert "RUNNING" in machine.run(*SUPERVISORCTL, "status", "postgres")
+    assert "axonos-axonos-verification" in machine.run("docker", "network", "ls")
+    assert "by hand" not in machine.run("cat", "/etc/tmpfiles.d/axonos.conf")
+    assert machine.up()["changed"] == 0
+
+
+def test_down_stops_everything_and_up_brings_it_back(machine: Machine) -> None:
+    machine.make("down")
+    assert "axonos" not in machine.run("ps", "-eo", "user:20,args").replace("ps -eo", "")
+    assert f"{STATE}/homes" not in machine.run("cat", "/proc/mounts")
+    machine.make("down")
+    assert machine.up()["selfcheck"]["ok"]
+
+
+def test_purge_leaves_nothing(machine: Machine) -> None:
+    machine.make("down", "--purge --yes")
+
+    left = machine.run("sh", "-c", "find / -xdev -iname '*axonos*' -not -path '/root/*' -not -path '/proc/*'")
+    assert left.split() == []
+    assert machine.run("sh", "-c", "getent passwd axonos axonos-gateway || true").strip() == ""
+    assert "axonos" not in machine.run("nft", "list", "tables")
+    assert "homes.btrfs" not in machine.run("losetup", "--list")
+    assert "axonos" not in machine.run("cat", "/proc/mounts")
+    assert [line for line in machine.run("ps", "-eo", "args").splitlines() if "/var/lib/axonos" in line] == []
+    # Docker itself was started by the instance and went with it: its folders hold nothing of ours.
+    names = machine.run("sh", "-c", "ls /var/lib/docker/containers /var/lib/docker/volumes || true")
+    assert "axonos" not in names
