@@ -86,7 +86,8 @@ class Built:
 def recipe_digest() -> str:
     """SHA-256 over all that decides the image's bytes: locks, overlay with its execute bits, builder."""
     digest = hashlib.sha256()
-    for file in [*(HERE / name for name in RECIPE), *sorted(p for p in ROOTFS.rglob("*") if p.is_file())]:
+    overlay = sorted(p for p in ROOTFS.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+    for file in [*(HERE / name for name in RECIPE), *overlay]:
         digest.update(f"{file.relative_to(HERE)} {os.access(file, os.X_OK)} {file.stat().st_size}\n".encode())
         digest.update(file.read_bytes())
     return digest.hexdigest()

@@ -11,7 +11,7 @@ echo 'axon:!:20000:0:99999:7:::' >>"$root/etc/shadow"
 echo 'axon:!::' >>"$root/etc/gshadow"
 
 # The overlay, with modes that do not depend on the umask of the checkout.
-(cd "$overlay" && find . -type f -print) | while IFS= read -r file; do
+(cd "$overlay" && find . -name __pycache__ -prune -o -type f -print) | while IFS= read -r file; do
   mode=0644
   if [ -x "$overlay/$file" ]; then mode=0755; fi
   install -D -m "$mode" "$overlay/$file" "$root/$file"
@@ -88,6 +88,6 @@ mkdir -p "$root/var/cache/apt/archives/partial" "$root/usr/share/man"
 find "$root/var/log" -type f -delete
 for suite in bookworm bookworm-updates; do echo "deb http://deb.debian.org/debian $suite main"; done >"$root/etc/apt/sources.list"
 echo 'deb http://deb.debian.org/debian-security bookworm-security main' >>"$root/etc/apt/sources.list"
-(cd "$overlay" && find . -type f -print) | while IFS= read -r file; do
+(cd "$overlay" && find . -name __pycache__ -prune -o -type f -print) | while IFS= read -r file; do
   touch --date="@$SOURCE_DATE_EPOCH" "$root/$file"
 done

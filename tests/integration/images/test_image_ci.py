@@ -88,10 +88,10 @@ def test_the_container_ends_with_its_x_server(ci) -> None:
 
 def test_a_crashed_panel_comes_back(ci) -> None:
     with Trial(str(ci["image_ids"][0])) as trial:
-        before = trial.inside("pgrep", "-x", "xfce4-panel")
-        trial.inside("pkill", "-9", "-x", "xfce4-panel")
-        trial.inside("timeout", "10", "sh", "-c", "until pgrep -x xfce4-panel; do sleep 0.1; done")
-        assert trial.inside("pgrep", "-x", "xfce4-panel") != before
+        before = trial.inside("pgrep", "-x", "xfce4-panel").strip()
+        trial.inside("kill", "-9", before)
+        another = f'until [ "$(pgrep -n -x xfce4-panel)" != {before} ]; do sleep 0.1; done'
+        trial.inside("timeout", "10", "sh", "-c", f"{another}; pgrep -x xfce4-panel")
 
 
 def test_an_image_that_does_not_come_up_is_refused_with_its_last_words(ci, tmp_path: Path) -> None:
