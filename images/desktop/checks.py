@@ -18,6 +18,8 @@ from images.desktop.errors import ImageError
 from images.desktop.trial import UID, Trial
 
 STOP_S = 5
+# The picture of the menu button, which alone reaches the panel's left edge.
+MENU_BUTTON, MENU_COLOURS = (16, 30), 12
 WAIT_S = 20
 T = TypeVar("T")
 _TYPED = "/home/axon/typed-by-verify.txt"
@@ -34,6 +36,10 @@ def check_painted(trial: Trial) -> str:
     screen = asyncio.run(_look(trial)).image()
     if not painted(screen):
         raise CheckFailed("/run/desktop/ready is written, but panel or wallpaper is missing in the stream")
+    if trial.ready["assumed"]:
+        raise CheckFailed(f"not seen on a fresh desktop: {', '.join(trial.ready['assumed'])}")
+    if screen.crop((0, 0, *MENU_BUTTON)).getcolors(MENU_COLOURS) is not None:
+        raise CheckFailed("the panel's menu button is missing although the desktop says it is painted")
     return f"painted {trial.ready['painted_ms']} ms after the session began"
 
 

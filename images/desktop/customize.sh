@@ -48,6 +48,10 @@ ln -sf /usr/share/backgrounds/axonos/axonos.png "$root/usr/share/backgrounds/axo
 # The theme extends Arc-Dark, whose styles GTK finds only beside the theme in use.
 ln -s ../../Arc-Dark/gtk-3.0/gtk.gresource "$root/usr/share/themes/AxonOS/gtk-3.0/gtk.gresource"
 
+# The application menu runs inside the panel: a process of its own draws its button later than the rest. It then
+# opens on the side on which the panel's middle lies, so the panel is a hair shorter than the screen.
+sed -i 's/^X-XFCE-Internal=false/X-XFCE-Internal=true/' "$root/usr/share/xfce4/panel/plugins/whiskermenu.desktop"
+
 # Menu entries that would show twice, or need what a desktop in a browser does not have.
 hidden="htop vim org.xfce.mousepad-settings thunar-settings xfce4-appfinder xfce4-color-settings xfce4-file-manager
   xfce4-mail-reader xfce4-run xfce4-terminal-emulator xfce4-terminal-settings xfce4-web-browser"

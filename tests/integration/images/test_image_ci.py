@@ -137,3 +137,16 @@ def test_an_image_that_does_not_come_up_is_refused_with_its_last_words(ci, tmp_p
     finally:
         subprocess.run(["docker", "rm", "--force", name], check=False, capture_output=True)
         subprocess.run(["docker", "rmi", "--force", broken], check=False, capture_output=True)
+
+
+def test_a_home_with_another_arrangement_starts_too(ci, tmp_path: Path) -> None:
+    """The panel at the bottom, as a user may leave it: said to be assumed, not a failed session."""
+    home = tmp_path / "home"
+    image = str(ci["image_ids"][0])
+    with Trial(image, home=home) as first:
+        first.inside(
+            "xfconf-query", "-c", "xfce4-panel", "-p", "/panels/panel-1/position", "-s", "p=8;x=0;y=0"
+        )
+        first.stop(6)
+    with Trial(image, home=home) as second:
+        assert "panel_left" in second.ready["assumed"]

@@ -69,9 +69,24 @@ def test_a_panel_of_one_colour_is_not_drawn(looking) -> None:
 
 def test_parts_are_told_as_they_come(looking) -> None:
     screen, painting = looking
-    screen.colour = lambda x, y: x if x < 200 and y < 36 else 0
+    screen.colour = lambda x, y: x * 37 + y if x < 200 and y < 36 else 0
     assert not painting.complete()
     assert painting.done() == ["panel_left"]
     screen.colour = lambda x, y: x + y
     assert painting.complete()
     assert painting.done() == ["panel_left", "panel_right", "wallpaper"]
+
+
+def test_a_panel_whose_menu_button_is_missing_is_not_painted(looking) -> None:
+    screen, painting = looking
+    screen.colour = lambda x, y: 0x222222 if y < 36 and x < 17 else x + y
+    assert not painting.complete()
+    assert painting.done() == ["panel_right", "wallpaper"]
+
+
+def test_a_rearranged_desktop_shows_at_least_something(looking) -> None:
+    screen, painting = looking
+    assert not painting.anything()
+    screen.colour = lambda x, y: x if y > HEIGHT - 40 else 0x101010
+    assert not painting.complete()
+    assert painting.anything()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from x11 import Display  # type: ignore[import-not-found]
 
-# The menu button is the left end, clock and power button are the right one.
-PANEL_HEIGHT, LEFT_WIDTH, RIGHT_WIDTH = 30, 80, 200
+# Left, only the menu button's picture reaches so far out; right are clock and power button.
+PANEL_HEIGHT, LEFT_WIDTH, RIGHT_WIDTH = 30, 16, 200
 PANEL_COLOURS, WALLPAPER_COLOURS = 12, 4
 _SAMPLES = 24
+PARTS = ("panel_left", "panel_right", "wallpaper")
 
 
 class Painting:
@@ -15,24 +16,31 @@ class Painting:
 
     def __init__(self) -> None:
         self._display = Display()
-        self._missing = ["panel_left", "panel_right", "wallpaper"]
+        self.missing = list(PARTS)
 
     def done(self) -> list[str]:
         """The parts painted so far."""
-        return [part for part in ("panel_left", "panel_right", "wallpaper") if part not in self._missing]
+        return [part for part in PARTS if part not in self.missing]
 
     def complete(self) -> bool:
         """Look once; true when every part has been painted."""
         screen = self._display.screen
-        if "panel_left" in self._missing and self._end_painted(0, LEFT_WIDTH):
-            self._missing.remove("panel_left")
-        if "panel_right" in self._missing and self._end_painted(screen.width - RIGHT_WIDTH, RIGHT_WIDTH):
-            self._missing.remove("panel_right")
-        if "wallpaper" in self._missing and self._wallpaper_painted():
-            self._missing.remove("wallpaper")
-        if not self._missing:
-            self._display.close()
-        return not self._missing
+        if "panel_left" in self.missing and self._end_painted(0, LEFT_WIDTH):
+            self.missing.remove("panel_left")
+        if "panel_right" in self.missing and self._end_painted(screen.width - RIGHT_WIDTH, RIGHT_WIDTH):
+            self.missing.remove("panel_right")
+        if "wallpaper" in self.missing and self._wallpaper_painted():
+            self.missing.remove("wallpaper")
+        return not self.missing
+
+    def close(self) -> None:
+        """Stop looking."""
+        self._display.close()
+
+    def anything(self) -> bool:
+        """Whether the screen shows something at all, whatever it is: users rearrange their desktops."""
+        screen = self._display.screen
+        return colours(self._display.pixels(0, 0, screen.width, screen.height)) > PANEL_COLOURS
 
     def _end_painted(self, x: int, width: int) -> bool:
         return colours(self._display.pixels(x, 0, width, PANEL_HEIGHT)) > PANEL_COLOURS
