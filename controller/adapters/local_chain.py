@@ -9,10 +9,11 @@ import requests
 from eth_account import Account
 from eth_utils.address import to_checksum_address
 from requests.exceptions import RequestException
-from web3 import HTTPProvider, Web3
+from web3 import Web3
 from web3.exceptions import Web3Exception
 from web3.types import TxParams, Wei
 
+from controller.adapters.node import OneShotProvider
 from controller.errors import ChainUnavailable
 
 GAS = 21_000
@@ -26,7 +27,7 @@ class LocalChain:
     def __init__(self, rpc_url: str, faucet_key: Path) -> None:
         """Args: the local node; a file with the faucet's private key in hex."""
         self._url = rpc_url
-        self._web3 = Web3(HTTPProvider(rpc_url, request_kwargs={"timeout": TIMEOUT_S}))
+        self._web3 = Web3(OneShotProvider(rpc_url, timeout_s=TIMEOUT_S))
         self._faucet = Account.from_key(faucet_key.read_text().strip())
         self._sending = threading.Lock()
 

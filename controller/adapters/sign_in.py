@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 import siwe
 from pydantic import ValidationError
 from requests.exceptions import RequestException
-from web3 import HTTPProvider
 from web3.exceptions import Web3Exception
 
+from controller.adapters.node import OneShotProvider
 from controller.domain.sign_in_text import MAX_CHARS
 from controller.errors import ChainUnavailable, SignInRefused
 from controller.services.ports import Clock
@@ -41,10 +41,7 @@ class SiweVerifier:
     def __init__(self, clock: Clock, rpc_urls: Sequence[str], *, timeout_s: float = 5) -> None:
         """Args: the clock that judges times; nodes to ask about contract wallets, in order."""
         self._clock = clock
-        self._providers = [
-            HTTPProvider(url, request_kwargs={"timeout": timeout_s}, exception_retry_configuration=None)
-            for url in rpc_urls
-        ]
+        self._providers = [OneShotProvider(url, timeout_s=timeout_s) for url in rpc_urls]
 
     def verify(
         self, message: str, signature: str, *, domain: str, uri: str, chain_id: int, nonce: str

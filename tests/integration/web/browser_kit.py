@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +12,6 @@ from typing import Any
 from chainkit import Chain, free_port, node_folder
 from fakes import make_settings
 from tiny_gateway import TinyGateway
-from web3 import HTTPProvider
 from werkzeug.serving import make_server
 
 from controller.adapters.clock import SystemClock
@@ -148,16 +146,7 @@ def site_running(deps: Deps, chain: Chain, gateway: TinyGateway) -> Iterator[Run
         for thread in threads:
             thread.join()
         server.server_close()
-        _close_connections()
     assert running.faults == []
-
-
-def _close_connections() -> None:
-    """web3 keeps a connection per thread; the threads are gone."""
-    for found in gc.get_objects():
-        if type(found) is HTTPProvider:
-            for session in found._request_session_manager.session_cache._data.values():
-                session.close()
 
 
 __all__ = ["CHROMIUM", "FLAGS", "PlainTickets", "Running", "free_port", "settings_for", "site_running"]
