@@ -17,8 +17,9 @@ from infra.reporting import Report
 PROJECT = Path(__file__).resolve().parent.parent
 DOWNLOAD_LIMIT_S = 60
 VERSION = version("pulumi-docker")
+# -u: the engine waits for the port that a plugin prints, and Pulumi's dynamic plugin does not flush it.
 _LAUNCHER = """#!/bin/sh
-PYTHONPATH='{project}' exec '{python}' -m {module} "$@"
+PYTHONPATH='{project}' exec '{python}' -u -m {module} "$@"
 """
 
 
