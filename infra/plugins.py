@@ -18,7 +18,6 @@ PROJECT = Path(__file__).resolve().parent.parent
 DOWNLOAD_LIMIT_S = 60
 VERSION = version("pulumi-docker")
 # -u: the engine waits for the port that a plugin prints, and Pulumi's dynamic plugin does not flush it.
-# -u: the engine waits for a port on standard output, which the dynamic provider does not flush.
 _LAUNCHER = """#!/bin/sh
 PYTHONPATH='{project}' exec '{python}' -u -m {module} "$@"
 """
