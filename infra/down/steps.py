@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from infra import engine
 from infra.docker_engine import docker_answers
@@ -45,7 +44,7 @@ def stop(instance: Instance, report: Report) -> Done:
 def purge(instance: Instance, report: Report) -> Done:
     """Stop, and remove everything the instance made. Packages stay installed."""
     sessions_ended = end_sessions(instance, report)
-    if not docker_answers() and Path("/usr/bin/dockerd").exists():
+    if not docker_answers() and shutil.which("dockerd"):
         _play(instance, "docker", report)
     removed = _destroy_stack(instance, report)
     if docker_answers():

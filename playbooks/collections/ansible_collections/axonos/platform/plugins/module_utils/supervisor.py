@@ -104,11 +104,12 @@ class Supervisor:
         return True
 
     def last_lines(self, name: str) -> str:
-        """The end of a program's log."""
+        """The end of a program's log, and why it could not even be started."""
+        refused = [str(info["spawnerr"]) for info in self._all() if info["name"] == name and info["spawnerr"]]
         try:
-            return "\n".join(self.log(name).read_text(errors="replace").splitlines()[-40:])
+            return "\n".join(self.log(name).read_text(errors="replace").splitlines()[-40:] + refused)
         except OSError:
-            return ""
+            return "\n".join(refused)
 
     def _start_daemon(self, config: Path) -> None:
         self.socket.unlink(missing_ok=True)
