@@ -17,6 +17,7 @@ def run(
     to_do: str,
     timeout_s: int = 900,
     attempts: int = 1,
+    pause_s: float = 3,
     report: Callable[[str], None] = lambda _line: None,
     env: dict[str, str] | None = None,
     cwd: Path | None = None,
@@ -28,7 +29,8 @@ def run(
         what: said when it fails, with the last lines of its output.
         to_do: the reader's next step.
         timeout_s: limit of one attempt, seconds.
-        attempts: how often to try; the pause between grows from 3 s.
+        attempts: how often to try.
+        pause_s: the pause before the second attempt, seconds; it grows with each.
         report: told of another attempt.
         env: the whole environment; the present one by default.
         cwd: its folder.
@@ -40,7 +42,7 @@ def run(
     for attempt in range(1, attempts + 1):
         if attempt > 1:
             report(f"{what} Trying again ({attempt} of {attempts}).")
-            time.sleep(3 * (attempt - 1))
+            time.sleep(pause_s * (attempt - 1))
         try:
             ended = subprocess.run(
                 argv,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import shutil
@@ -91,10 +92,12 @@ def _listeners(port: int) -> list[Path]:
 
 
 def _sockets(pid: Path) -> set[str]:
-    try:
-        return {str(descriptor.readlink()) for descriptor in (pid / "fd").iterdir()}
-    except OSError:
-        return set()
+    found = set()
+    with contextlib.suppress(OSError):  # the process ended meanwhile
+        for descriptor in (pid / "fd").iterdir():
+            with contextlib.suppress(OSError):  # as did the look at our own
+                found.add(str(descriptor.readlink()))
+    return found
 
 
 def _is_ours(port: int, name: str) -> bool:

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from infra.faults import Fault
+from infra.instance import resolve
+
+
+def test_the_default_instance_has_the_documented_folders_and_ports() -> None:
+    found = resolve(state=None)
+    assert (found.name, found.state, found.run) == ("axonos", Path("/var/lib/axonos"), Path("/run/axonos"))
+    assert found.origin == "http://localhost:8080"
+    assert found.config == Path("/var/lib/axonos/axonos.toml")
+
+
+def test_a_named_instance_has_folders_of_its_own() -> None:
+    found = resolve("blue")
+    assert (found.state, found.run) == (Path("/var/lib/axonos-blue"), Path("/run/axonos-blue"))
+
+
+def test_what_was_chosen_before_stands_unless_chosen_anew(tmp_path: Path) -> None:
+    resolve("blue", tmp_path, web_port=9000, gpus=4).save()
+    assert resolve(None, tmp_path).web_port == 9000
+    assert resolve(None, tmp_path).name == "blue"
+    again = resolve(None, tmp_path, web_port=9100, gpus=None)
+    assert (again.web_port, again.gpus) == (9100, 4)
+
+
+def test_options_of_another_version_are_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "options.json").write_text(json.dumps({"web_port": 9000, "colour": "red"}))
+    assert resolve(None, tmp_path).web_port == 9000
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        {"name": "Blue"},
+        {"name": "x" * 21},
+        {"web_port": 0},
+        {"web_port": 70_000},
+        {"web_port": 9000, "gateway_port": 9000},
+        {"gpus": 0},
+        {"run": "/run/" + "long" * 30},
+    ],
+)
+def test_what_cannot_be_used_is_refused_with_what_to_do(tmp_path: Path, chosen: dict) -> None:
+    with pytest.raises(Fault) as refused:
+        resolve(chosen.pop("name", None), tmp_path, **chosen)
+    assert refused.value.status == 3
+    assert "What to do: " in refused.value.message
