@@ -90,7 +90,7 @@ def _http_ok(where: str) -> bool:
     with socket.create_connection(("127.0.0.1", int(port)), timeout=5) as probe:
         probe.settimeout(5)
         probe.sendall(f"GET /{path} HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\n\r\n".encode())
-        return probe.recv(64).startswith(b"HTTP/1.1 ")
+        return probe.recv(64).startswith(b"HTTP/1.")
 
 
 def last_words(log: str) -> str:

@@ -154,8 +154,9 @@ class Supervisor:
         return list(found)
 
     def _call(self, method: str, *arguments: Any) -> Any:
-        proxy = xmlrpc.client.ServerProxy("http://localhost", transport=_UnixTransport(str(self.socket)))
-        return getattr(proxy.supervisor, method)(*arguments)
+        transport = _UnixTransport(str(self.socket))
+        with xmlrpc.client.ServerProxy("http://localhost", transport=transport) as proxy:
+            return getattr(proxy.supervisor, method)(*arguments)
 
 
 class _UnixTransport(xmlrpc.client.Transport):
@@ -163,8 +164,10 @@ class _UnixTransport(xmlrpc.client.Transport):
         super().__init__()
         self._path = path
 
-    def make_connection(self, _host: Any) -> http.client.HTTPConnection:
-        return _UnixConnection(self._path)
+    def make_connection(self, host: Any) -> http.client.HTTPConnection:
+        made = _UnixConnection(self._path)
+        self._connection = host, made  # what the base class closes
+        return made
 
 
 class _UnixConnection(http.client.HTTPConnection):

@@ -8,7 +8,6 @@ import pwd
 import secrets
 import shutil
 import stat
-import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -164,10 +163,8 @@ def _remove(path: Path, only_with: str | None, found: Differences, check: bool) 
     if check:
         return
     if path.is_dir() and not path.is_symlink():
-        if (
-            path.is_mount()
-            or subprocess.run(["findmnt", "-R", path], capture_output=True, check=False).returncode == 0
-        ):
+        mounts = [Path(line.split()[4]) for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+        if any(mount.is_relative_to(path.resolve()) for mount in mounts):
             raise CommandFailed("something is still mounted there")
         shutil.rmtree(path)
     else:

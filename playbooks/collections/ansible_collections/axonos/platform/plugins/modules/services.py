@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,7 @@ RETURN = r"""
 results: {description: Each service that was not as it should be, and how., type: list, returned: always}
 """
 CHECK_PATIENCE_S = 3
+JUST_STARTED_S = 2.5
 ARGUMENTS = {
     "instance": {"type": "str", "required": True},
     "state_dir": {"type": "path", "required": True},
@@ -138,11 +140,21 @@ def _problem(backend: Systemd | Supervisor, service: Service, text: str | None) 
     pid = backend.pid(service)
     if not pid:
         return "stopped"
-    if text is not None and running_digest(pid) != service.digest:
+    if text is not None and not _runs(backend, service):
         return "runs an older definition"
     patient = Service(service.name, service.command, ready=service.ready, ready_s=CHECK_PATIENCE_S)
     silent = service.ready and not wait_until_ready(patient, lambda: True)
     return "does not answer" if silent else None
+
+
+def _runs(backend: Systemd | Supervisor, service: Service) -> bool:
+    """Whether the wanted definition runs; one that is just being started again is given the time for it."""
+    until = time.monotonic() + JUST_STARTED_S
+    while running_digest(backend.pid(service)) != service.digest:
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.1)
+    return True
 
 
 def _write(path: Path, text: str) -> None:
