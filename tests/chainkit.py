@@ -120,8 +120,14 @@ class Chain:
         return sender.sign_transaction({**request, **fields}).raw_transaction.to_0x_hex()
 
     def send(self, sender: LocalAccount, **fields: Any) -> str:
-        """Send a transaction; returns its hash. It may fail on the chain: see the receipt."""
-        return str(self.rpc("eth_sendRawTransaction", self.sign(sender, **fields)))
+        """Send a transaction; returns its hash. It may fail on the chain: see the receipt.
+
+        Mining at once is not mining before the answer: wait for the receipt where blocks are not held back.
+        """
+        tx_hash = str(self.rpc("eth_sendRawTransaction", self.sign(sender, **fields)))
+        if self.rpc("anvil_getAutomine"):
+            self.w3.eth.wait_for_transaction_receipt(tx_hash, timeout=30, poll_latency=0.01)
+        return tx_hash
 
     def pay(self, sender: LocalAccount, wei: int, to: str | None = None) -> str:
         """Send ETH, to the revenue wallet unless told otherwise; returns the transaction's hash."""

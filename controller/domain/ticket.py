@@ -53,12 +53,15 @@ def issue(claims: TicketClaims, sign: Callable[[bytes], bytes]) -> str:
         ASCII text that is a valid WebSocket subprotocol token.
 
     Raises:
-        ValueError: the claims live too long, or not at all.
+        ValueError: the claims live too long, or not at all, or are too long to be checked.
     """
     if not 0 < claims.expires_at_ms - claims.issued_at_ms <= MAX_LIFE_MS:
         raise ValueError(f"a ticket lives 1 to {MAX_LIFE_MS} ms")
     payload = json.dumps(asdict(claims), sort_keys=True, separators=(",", ":")).encode()
-    return f"{_encode(payload)}.{_encode(sign(payload))}"
+    text = f"{_encode(payload)}.{_encode(sign(payload))}"
+    if len(text) > MAX_TEXT:
+        raise ValueError(f"a ticket has at most {MAX_TEXT} characters")
+    return text
 
 
 def check(
