@@ -32,7 +32,14 @@ class World:
 
     def service(self, **more) -> dict:
         command = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", str(self.port)]
-        return {"name": "web", "command": command, "ready": f"http:{self.port}/", "ready_s": 15, **more}
+        return {
+            "name": "web",
+            "command": command,
+            "ready": f"http:{self.port}/",
+            "ready_s": 15,
+            "stop_s": 2,
+            **more,
+        }
 
     def look(self, **more) -> list[str]:
         return things(

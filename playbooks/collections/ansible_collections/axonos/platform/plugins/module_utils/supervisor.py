@@ -16,6 +16,7 @@ from ansible_collections.axonos.platform.plugins.module_utils.service import PAT
 
 LOG_BYTES = 10_000_000
 START_S = 15
+STARTING_S = 2
 
 
 class Supervisor:
@@ -68,11 +69,14 @@ class Supervisor:
         return self.log_dir / f"{name}.log"
 
     def pid(self, service: Service) -> int:
-        """The running process, 0 if there is none."""
-        for info in self._all():
-            if info["name"] == service.name and info["statename"] == "RUNNING":
-                return int(info["pid"])
-        return 0
+        """The running process, 0 if there is none; one that is just starting is waited for."""
+        until = time.monotonic() + STARTING_S
+        while True:
+            known = [info for info in self._all() if info["name"] == service.name]
+            state = known[0]["statename"] if known else "STOPPED"
+            if state != "STARTING" or time.monotonic() > until:
+                return int(known[0]["pid"]) if state == "RUNNING" else 0
+            time.sleep(0.1)
 
     def apply(self, service: Service) -> None:
         """Run the definition as it is written now, from a fresh start."""
