@@ -27,7 +27,7 @@ doctor: ## Check this machine and the platform, with what to do about each probl
 image: ## Rebuild the desktop image, verify it, compare the digests
 	@$(PYTHON) infra/bootstrap.py image ci $(ARGS)
 
-bench: ## Run every benchmark and write a table
+bench: ## Measure the running platform beside its peers
 	@$(PYTHON) infra/bootstrap.py bench all $(ARGS)
 
 test: ## Install what the tests need and run every test
