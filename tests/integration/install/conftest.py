@@ -30,9 +30,3 @@ def converge() -> Run:
 @pytest.fixture
 def supervisord() -> str:
     return str(Path(sys.executable).with_name("supervisord"))
-
-
-def things(answer: dict[str, Any]) -> list[str]:
-    """What differed, by name."""
-    assert answer["changed"] == bool(answer["results"])
-    return [found["path"] for found in answer["results"]]

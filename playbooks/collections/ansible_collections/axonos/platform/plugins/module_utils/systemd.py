@@ -72,8 +72,10 @@ class Systemd:
         return False
 
     def last_lines(self, name: str) -> str:
-        """The end of a unit's journal."""
-        return run(["journalctl", "--no-pager", "-n", "40", "-o", "cat", "-u", self.unit(name)], check=False)
+        """The end of what a unit's program wrote; where it wrote nothing, what systemd says of it."""
+        show = ["journalctl", "--no-pager", "-n", "40", "-o", "cat"]
+        own = run([*show, f"_SYSTEMD_UNIT={self.unit(name)}"], check=False).strip()
+        return own or run([*show, "-u", self.unit(name)], check=False)
 
 
 def _quoted(word: str) -> str:

@@ -61,6 +61,7 @@ def converge(params: dict[str, Any], check: bool) -> dict[str, Any]:
     try:
         if params["state"] == "unmounted":
             _unmount(file, mount, found, check)
+            _forget_at_boot(params["unit"], check)
         else:
             _make(file, params["size_gib"], found, check)
             _mount(file, mount, found, check)
@@ -112,13 +113,19 @@ def _mount_at_boot(file: Path, mount: Path, unit: str, found: Differences, check
     )
     if not unit or not Path("/run/systemd/system").is_dir():
         return
-    if path.exists() and path.read_text() == text:
+    enabled = run(["systemctl", "is-enabled", unit], check=False).strip() == "enabled"
+    if enabled and path.exists() and path.read_text() == text:
         return
-    found.note(str(path), "missing or different")
+    found.note(str(path), "missing or different" if enabled else "not enabled")
     if not check:
         path.write_text(text)
         run(["systemctl", "daemon-reload"])
         run(["systemctl", "enable", "--quiet", unit])
+
+
+def _forget_at_boot(unit: str, check: bool) -> None:
+    if unit and not check and Path("/run/systemd/system").is_dir():
+        run(["systemctl", "disable", "--quiet", "--now", unit], check=False)
 
 
 def _is_mounted(file: Path, mount: Path) -> bool:

@@ -11,7 +11,7 @@ import pytest
 from ansible_collections.axonos.platform.plugins.module_utils.differences import CommandFailed
 from ansible_collections.axonos.platform.plugins.module_utils.supervisor import Supervisor
 from chainkit import free_port
-from conftest import things
+from install_kit import things
 
 pytestmark = [
     pytest.mark.integration,

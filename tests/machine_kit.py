@@ -18,7 +18,7 @@ from typing import Any
 
 from images.desktop.sources import debian_sources
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 ARCHIVE = "AXONOS_PULUMI_CLI_ARCHIVE"
 # What tells programs where trusted certificates lie; kept when this machine sets it.
 TRUST = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT", "NODE_EXTRA_CA_CERTS", "CURL_CA_BUNDLE")
@@ -73,12 +73,12 @@ class Machine:
         )
 
 
-def root_file_system(target: Path) -> None:
-    """The smallest Debian with what the README asks for."""
+def root_file_system(target: Path, packages: str = "git,make,python3,ca-certificates") -> None:
+    """The smallest Debian; with what the README asks for, unless other packages are named."""
     subprocess.run(
         [
             *("mmdebstrap", "--quiet", "--variant=minbase", "--mode=root"),
-            *("--aptopt=APT::Install-Recommends false", "--include=git,make,python3,ca-certificates"),
+            *("--aptopt=APT::Install-Recommends false", f"--include={packages}"),
             *("bookworm", str(target), *(source.line() for source in debian_sources())),
         ],
         check=True,

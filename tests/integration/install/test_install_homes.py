@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import things
+from install_kit import things
 
 pytestmark = [
     pytest.mark.integration,

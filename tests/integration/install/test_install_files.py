@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.axonos.platform.plugins.module_utils.differences import CommandFailed
-from conftest import things
+from install_kit import things
 
 pytestmark = pytest.mark.integration
 
