@@ -56,7 +56,7 @@ class Systemd:
         run(["systemctl", "daemon-reload"])
         run(["systemctl", "reset-failed", unit], check=False)
         run(["systemctl", "enable", "--quiet", unit])
-        # A program that ends at once fails this or not, as the race goes; who waits for it tells its last words.
+        # A program that ends at once may fail this or not; who waits for it tells its last words.
         run(["systemctl", "restart", unit], timeout_s=service.stop_s + 90, check=False)
 
     def stop(self, name: str) -> bool:
