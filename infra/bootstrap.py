@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import fcntl
+import json
 import os
 import shutil
 import sys
@@ -35,6 +36,9 @@ def main(argv: list[str]) -> int:
             return up(argv[1:])
         return other(argv)
     except Fault as fault:
+        if "--json" in argv:
+            told = {"code": fault.code, "message": fault.message, "retry": fault.retry}
+            sys.stdout.write(json.dumps({"ok": False, "error": told}) + "\n")
         sys.stderr.write(f"axonos: {fault}\n")
         return fault.status
     except KeyboardInterrupt:

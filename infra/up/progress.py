@@ -43,7 +43,7 @@ class Lines(Silence):
         self._say(f"{stage.title}: {line}")
 
     def end(self, stage: Stage, seconds: float, problem: str | None) -> None:
-        self._say(f"{stage.title}: {'done' if problem is None else 'failed'} in {seconds:.1f} s")
+        self._say(f"{stage.title}: {'done' if problem is None else 'ended early'} in {seconds:.1f} s")
 
     def _say(self, text: str) -> None:
         with self._lock:
@@ -77,7 +77,7 @@ class Live(Silence):
         self._progress.update(self._tasks[stage.name], line=line.splitlines()[0][:80] if line else "")
 
     def end(self, stage: Stage, seconds: float, problem: str | None) -> None:  # noqa: ARG002
-        line = "" if problem is None else "[red]failed"
+        line = "" if problem is None else "[red]ended early"
         self._progress.update(self._tasks[stage.name], completed=1 if problem is None else 0, line=line)
         self._progress.stop_task(self._tasks[stage.name])
 
