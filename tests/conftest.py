@@ -1,4 +1,4 @@
-"""Fixtures every test may use: a private PostgreSQL cluster, and a fresh migrated database per test."""
+"""Fixtures every test may use: a private PostgreSQL cluster, a fresh migrated database per test, a browser."""
 
 from __future__ import annotations
 
@@ -15,11 +15,29 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
 from controller.adapters.database import PostgresDatabase
 from controller.migrations import migrate
 
 _numbers = itertools.count(1)
+GROUPS = ("unit", "infra", "integration", "e2e")
+CHROMIUM = "/usr/bin/chromium"
+CHROMIUM_FLAGS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update"),
+]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The quick groups first, so that a plain fault shows in seconds; the whole platform last."""
+    here = Path(__file__).parent
+
+    def group(item: pytest.Item) -> int:
+        name = item.path.relative_to(here).parts[0]
+        return GROUPS.index(name) if name in GROUPS else len(GROUPS)
+
+    items.sort(key=group)
 
 
 @dataclass(frozen=True)
@@ -103,3 +121,12 @@ def database(database_url: str) -> Iterator[PostgresDatabase]:
     opened = PostgresDatabase(database_url, pool_size=20)
     yield opened
     opened.engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """A browser for one module: Playwright's loop in this thread would refuse `asyncio.run` of later modules."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
+        yield browser
+        browser.close()

@@ -8,9 +8,7 @@ from pathlib import Path
 
 import pytest
 from chainkit import free_port
-from desktop_kit import CHROMIUM, FLAGS
 from platform_kit import INSTANCE, UP_LIMIT_S, Platform, first_command
-from playwright.sync_api import Browser, sync_playwright
 
 from controller.settings import load_settings
 
@@ -28,11 +26,3 @@ def platform() -> Iterator[Platform]:
         yield Platform(load_settings(Path(f"/var/lib/axonos-{INSTANCE}/axonos.toml")))
     finally:
         first_command("down", "--purge", "--yes", limit_s=300)
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()

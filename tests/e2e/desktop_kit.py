@@ -19,11 +19,6 @@ from playwright.sync_api import BrowserContext, Page, expect
 from controller.rfb import painted
 from controller.settings import Settings
 
-CHROMIUM = "/usr/bin/chromium"
-FLAGS = [
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
-    *("--disable-background-networking", "--disable-component-update"),
-]
 SHOTS = Path(__file__).resolve().parents[1] / ".out" / "e2e"
 START_MS = 120_000
 Colour = tuple[int, int, int]

@@ -21,12 +21,6 @@ from controller.services.deps import Deps
 from controller.services.ports import RunOutcome
 from controller.settings import Local, Settings
 
-CHROMIUM = "/usr/bin/chromium"
-FLAGS = [
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
-    *("--disable-background-networking", "--disable-component-update"),
-]
-
 
 def settings_for(chain: Chain, database_url: str, folder: Path, gateway_port: int, port: int) -> Settings:
     """Local mode on free ports, with the chain's own addresses."""
@@ -149,4 +143,4 @@ def site_running(deps: Deps, chain: Chain, gateway: TinyGateway) -> Iterator[Run
     assert running.faults == []
 
 
-__all__ = ["CHROMIUM", "FLAGS", "PlainTickets", "Running", "free_port", "settings_for", "site_running"]
+__all__ = ["PlainTickets", "Running", "free_port", "settings_for", "site_running"]

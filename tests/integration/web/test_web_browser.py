@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser_kit import CHROMIUM, FLAGS, PlainTickets, Running, free_port, settings_for, site_running
+from browser_kit import PlainTickets, Running, free_port, settings_for, site_running
 from chainkit import Chain, anvil_fixture  # noqa: F401
 from eth_account.messages import encode_defunct
 from fakes import make_deps
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 from tiny_gateway import TinyGateway
 
 from controller.adapters.chain import Web3Chain
@@ -36,14 +36,6 @@ const announce = () => dispatchEvent(new CustomEvent("eip6963:announceProvider",
 addEventListener("eip6963:requestProvider", announce);
 announce();
 """
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
