@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +12,17 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 STATE = "/var/lib/axonos"
 # Steps of one story on one machine, in the order written; the first failure ends it.
 SUPERVISORCTL = (f"{STATE}/venv/bin/supervisorctl", "-c", f"{STATE}/supervisor/supervisord.conf")
+# A visitor who launches and stays.
+LAUNCH = """
+from controller.selfcheck.visitor import Visitor
+with Visitor("http://localhost:8080") as visitor:
+    visitor.sign_in()
+    visitor.take_play_money()
+    visitor.wait_credited(visitor.pay_minimum())
+    session = visitor.launch()
+    visitor.wait_running()
+    print(session)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -64,12 +76,24 @@ def test_what_somebody_changed_is_named_and_mended_and_nothing_else(machine: Mac
     assert machine.up()["changed"] == 0
 
 
-def test_down_stops_everything_and_up_brings_it_back(machine: Machine) -> None:
-    machine.make("down")
-    assert "axonos" not in machine.run("ps", "-eo", "user:20,args").replace("ps -eo", "")
+def test_down_ends_sessions_in_order_and_stops_everything_and_up_brings_it_back(machine: Machine) -> None:
+    axonos = ("env", f"AXONOS_CONFIG={STATE}/axonos.toml", f"{STATE}/venv/bin/axonos")
+    session = machine.run(f"{STATE}/venv/bin/python", "-c", LAUNCH).strip()
+    assert session in machine.run(*axonos, "sessions", "list", "--json")
+
+    stopped = json.loads(machine.make("down", "--json").splitlines()[-1])
+
+    assert stopped["sessions_ended"] == 1
     assert f"{STATE}/homes" not in machine.run("cat", "/proc/mounts")
-    machine.make("down")
+    assert [line for line in machine.run("ps", "-eo", "args").splitlines() if STATE in line] == []
+    assert json.loads(machine.make("down", "--json").splitlines()[-1])["stopped"] == []
+
     assert machine.up()["selfcheck"]["ok"]
+    story = json.loads(machine.run(*axonos, "sessions", "show", session, "--json"))
+    assert story["session"]["state"] == "ended"
+    assert story["session"]["billed_gpu_ms"] > 0
+    assert [run["state"] for run in story["runs"] if run["playbook"] == "session_stop.yml"] == ["succeeded"]
+    machine.run(*axonos, "ledger", "audit")
 
 
 def test_purge_leaves_nothing(machine: Machine) -> None:
