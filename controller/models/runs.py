@@ -33,6 +33,10 @@ class Run(SQLModel, table=True):
     created_at_ms: int = bigint()
     started_at_ms: int | None = bigint(default=None, nullable=True)
     finished_at_ms: int | None = bigint(default=None, nullable=True)
+    # How it ran, for the operator: `warm` or `cold`, why not warm, and milliseconds since it was due
+    way: str | None = Field(default=None)
+    way_why: str | None = Field(default=None)
+    timings: dict[str, Any] = json_object()
     lease_owner: str | None = Field(default=None)
     lease_token: int = bigint(default=0)
     lease_until_ms: int | None = bigint(default=None, nullable=True)

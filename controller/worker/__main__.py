@@ -9,6 +9,7 @@ import sys
 import threading
 
 from controller.adapters.provisioner import AnsibleProvisioner
+from controller.adapters.wakeups import Wakeups
 from controller.adapters.wiring import make_deps
 from controller.errors import SettingsInvalid
 from controller.services.status import WORKER_NAME, with_application_name
@@ -34,7 +35,7 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     provisioner = AnsibleProvisioner(settings.playbooks_dir, settings.state_dir)
-    worker = make_worker(deps, provisioner, stopping)
+    worker = make_worker(deps, provisioner, stopping, Wakeups(settings.database.url))
     log.info("worker of instance %s starts, %s loops", settings.instance, len(worker.loops))
     left = worker.serve()
     log.info("worker stops; %s runs left to others", left)

@@ -7,6 +7,7 @@ import socket
 import threading
 from dataclasses import dataclass
 
+from controller.adapters.wakeups import Wakeups
 from controller.services import deposits, expiry, metering, placing, reconcile
 from controller.services.deps import Deps
 from controller.services.ports import Provisioner
@@ -14,6 +15,7 @@ from controller.worker.loops import Loop
 from controller.worker.run_loop import RunLoop
 
 ROOM = 4
+LOOK_ANYWAY_S = 1.0  # whoever makes work wakes the worker; a missed word costs this at most
 DRAIN_S = 25.0
 
 
@@ -25,6 +27,7 @@ class Worker:
     runs: RunLoop
     loops: tuple[Loop, ...]
     stopping: threading.Event
+    wakeups: Wakeups | None
 
     def serve(self) -> int:
         """Run until told to stop; then let runs in work come to their end. Returns runs left behind."""
@@ -36,13 +39,24 @@ class Worker:
             loop.wake.set()
         for thread in threads:
             thread.join(timeout=2)
+        if self.wakeups:
+            self.wakeups.close()
         return left
 
 
-def make_worker(deps: Deps, provisioner: Provisioner, stopping: threading.Event) -> Worker:
-    """All loops; after a finished run GPUs may be free, so the planner is woken at once."""
+def make_worker(
+    deps: Deps, provisioner: Provisioner, stopping: threading.Event, wakeups: Wakeups | None = None
+) -> Worker:
+    """All loops.
+
+    Args:
+        deps: ports.
+        provisioner: runs the playbooks.
+        stopping: set when the worker shall stop.
+        wakeups: what other processes say; this worker's own finished runs wake it in any case.
+    """
     settings = deps.settings
-    queue = Loop("queue", lambda: placing.promote(deps), 0.5, stopping)
+    queue = Loop("queue", lambda: placing.promote(deps), LOOK_ANYWAY_S, stopping)
 
     def finished() -> None:
         queue.wake.set()
@@ -50,10 +64,19 @@ def make_worker(deps: Deps, provisioner: Provisioner, stopping: threading.Event)
 
     owner = f"{socket.gethostname()}:{os.getpid()}"
     runs = RunLoop(deps, provisioner, owner=owner, room=ROOM, finished=finished)
-    take = Loop("runs", runs.take_some, 0.1, stopping)
+    take = Loop("runs", runs.take_some, LOOK_ANYWAY_S, stopping)
     # Renewals go on while runs in work come to their end.
     leases = Loop("leases", runs.renew, 10.0, threading.Event())
+    by_word = {"runs": take, "queue": queue}
+
+    def listen() -> int:
+        heard = wakeups.wait(LOOK_ANYWAY_S) if wakeups else frozenset()
+        for word in heard & by_word.keys():
+            by_word[word].wake.set()
+        return len(heard)
+
     loops = (
+        *([Loop("wakeups", listen, 0, stopping)] if wakeups else []),
         take,
         queue,
         leases,
@@ -63,4 +86,4 @@ def make_worker(deps: Deps, provisioner: Provisioner, stopping: threading.Event)
         Loop("reconcile", lambda: reconcile.reconcile(deps), 3.0, stopping),
         Loop("chain", lambda: deposits.watch_once(deps), settings.chain.poll_ms / 1000, stopping),
     )
-    return Worker(deps, runs, loops, stopping)
+    return Worker(deps, runs, loops, stopping, wakeups)

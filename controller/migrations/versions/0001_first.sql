@@ -251,6 +251,9 @@ CREATE TABLE run (
     created_at_ms BIGINT NOT NULL,
     started_at_ms BIGINT,
     finished_at_ms BIGINT,
+    way VARCHAR,
+    way_why VARCHAR,
+    timings JSONB NOT NULL,
     lease_owner VARCHAR,
     lease_token BIGINT NOT NULL,
     lease_until_ms BIGINT,
@@ -330,3 +333,21 @@ CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON journal_batch
     FOR EACH STATEMENT EXECUTE FUNCTION axonos_append_only();
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON money_event_transition
     FOR EACH STATEMENT EXECUTE FUNCTION axonos_append_only();
+
+-- Whoever makes work wakes the workers when it commits. It only wakes: they look by themselves as well.
+CREATE FUNCTION axonos_wake() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_notify('axonos_wake', TG_ARGV[0]);
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER wake_new AFTER INSERT ON run
+    FOR EACH ROW EXECUTE FUNCTION axonos_wake('runs');
+CREATE TRIGGER wake AFTER UPDATE OF state ON run
+    FOR EACH ROW WHEN (NEW.state <> 'running') EXECUTE FUNCTION axonos_wake('runs');
+CREATE TRIGGER wake_new AFTER INSERT ON gpu_session
+    FOR EACH ROW WHEN (NEW.state = 'queued') EXECUTE FUNCTION axonos_wake('queue');
+CREATE TRIGGER wake AFTER UPDATE OF state ON gpu
+    FOR EACH ROW WHEN (NEW.state IN ('checked', 'free')) EXECUTE FUNCTION axonos_wake('queue');
+CREATE TRIGGER wake AFTER UPDATE OF state ON host
+    FOR EACH ROW WHEN (NEW.state = 'ready') EXECUTE FUNCTION axonos_wake('queue');
