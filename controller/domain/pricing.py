@@ -1,7 +1,8 @@
 """What a deposit is worth in GPU-milliseconds: one integer formula, floored once.
 
 Source: payments.md 2.5; specification, *Buy compute credits*. Discounts divide the price, so a holder's
-minutes are value / (1 - d) and a holder's minimum is minimum x (1 - d).
+minutes are value / (1 - d) and a holder's minimum is minimum x (1 - d). The bonus of the AXGT rail
+multiplies: value x (1 + b).
 """
 
 from __future__ import annotations
@@ -25,7 +26,13 @@ DOLLAR = Price(1, 0)
 
 
 def credit_gpu_ms(
-    amount: int, token_decimals: int, price: Price, usd_per_gpu_hour: Decimal, discount_bps: int = 0
+    amount: int,
+    token_decimals: int,
+    price: Price,
+    usd_per_gpu_hour: Decimal,
+    discount_bps: int = 0,
+    *,
+    bonus_bps: int = 0,
 ) -> int:
     """GPU-milliseconds for an amount of a token; less than one is lost, once.
 
@@ -35,10 +42,45 @@ def credit_gpu_ms(
         price: of one whole token.
         usd_per_gpu_hour: what a GPU-hour costs, exact.
         discount_bps: the holder's discount in basis points, 0 to 9999.
+        bonus_bps: what the rail adds, in basis points.
     """
+    worth, per = _rate(token_decimals, price, usd_per_gpu_hour, discount_bps, bonus_bps)
+    return amount * worth // per
+
+
+def amount_for(
+    gpu_ms: int,
+    token_decimals: int,
+    price: Price,
+    usd_per_gpu_hour: Decimal,
+    discount_bps: int = 0,
+    *,
+    bonus_bps: int = 0,
+) -> int:
+    """The least amount of a token, in its smallest unit, that `credit_gpu_ms` makes `gpu_ms` or more of."""
+    worth, per = _rate(token_decimals, price, usd_per_gpu_hour, discount_bps, bonus_bps)
+    return -(-gpu_ms * per // worth)
+
+
+def _rate(
+    token_decimals: int, price: Price, usd_per_gpu_hour: Decimal, discount_bps: int, bonus_bps: int
+) -> tuple[int, int]:
+    """GPU-milliseconds for one smallest unit of a token, as an exact fraction."""
     dollars, per = usd_per_gpu_hour.as_integer_ratio()
-    worth = amount * price.answer * GPU_MS_PER_HOUR * per * BPS
-    return worth // int(10 ** (token_decimals + price.decimals) * dollars * (BPS - discount_bps))
+    worth = price.answer * GPU_MS_PER_HOUR * per * (BPS + bonus_bps)
+    return worth, int(10 ** (token_decimals + price.decimals) * dollars * (BPS - discount_bps))
+
+
+def readable_amount(amount: int, digits: int = 6) -> int:
+    """An amount rounded up to so many significant digits, so that people can read and compare it."""
+    step = int(10 ** max(len(str(amount)) - digits, 0))
+    return -(-amount // step) * step
+
+
+def cheaper_text(discount_bps: int, other_bps: int) -> str:
+    """How much less a minute costs with the other discount: `5.2 %`, floored to a tenth of a percent."""
+    tenths = (other_bps - discount_bps) * 1_000 // (BPS - discount_bps)
+    return f"{tenths // 10}.{tenths % 10} %".replace(".0 %", " %")
 
 
 def minimum_after_discount(minimum: int, discount_bps: int) -> int:

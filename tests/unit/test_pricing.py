@@ -12,16 +12,20 @@ from hypothesis import strategies as st
 from controller.domain.pricing import (
     DOLLAR,
     Price,
+    amount_for,
     amount_text,
+    cheaper_text,
     credit_gpu_ms,
     minimum_after_discount,
     minutes_text,
     price_problem,
+    readable_amount,
 )
 
 amounts = st.integers(0, 2**256 - 1)
 prices = st.builds(Price, st.integers(1, 10**15), st.integers(0, 18))
 discounts = st.integers(0, 9_999)
+bonuses = st.integers(0, 100_000)
 hours = st.decimals(Decimal("0.0001"), Decimal(1000), places=4)
 
 
@@ -41,11 +45,49 @@ def test_a_dollar_of_usdc_is_an_hour():
     assert credit_gpu_ms(1_000_000, 6, DOLLAR, Decimal(1)) == 3_600_000
 
 
-@given(amounts, prices, hours, discounts)
-def test_floored_once(amount, price, hour, discount):
+def test_a_dollar_of_axgt_is_an_hour_and_a_quarter():
+    assert credit_gpu_ms(100 * 10**18, 18, Price(1, 2), Decimal(1), bonus_bps=2_500) == 4_500_000
+
+
+@given(amounts, prices, hours, discounts, bonuses)
+def test_floored_once(amount, price, hour, discount, bonus):
     exact = Fraction(amount, 10**18) * Fraction(price.answer, 10**price.decimals) * 3_600_000
+    exact *= Fraction(10_000 + bonus, 10_000)
     exact /= Fraction(hour) * Fraction(10_000 - discount, 10_000)
-    assert 0 <= exact - credit_gpu_ms(amount, 18, price, hour, discount) < 1
+    assert 0 <= exact - credit_gpu_ms(amount, 18, price, hour, discount, bonus_bps=bonus) < 1
+
+
+@given(amounts, st.integers(0, 10**30), prices, hours, discounts)
+def test_more_never_brings_less(amount, more, price, hour, discount):
+    def worth(amount):
+        return credit_gpu_ms(amount, 18, price, hour, discount)
+
+    assert worth(amount) <= worth(amount + more)
+
+
+@given(st.integers(0, 10**15), prices, hours, discounts, bonuses)
+def test_the_amount_for_a_time_is_the_least_that_brings_it(gpu_ms, price, hour, discount, bonus):
+    def worth(amount):
+        return credit_gpu_ms(amount, 18, price, hour, discount, bonus_bps=bonus)
+
+    amount = amount_for(gpu_ms, 18, price, hour, discount, bonus_bps=bonus)
+    assert worth(amount) >= gpu_ms
+    assert amount == 0 or worth(amount - 1) < gpu_ms
+
+
+@given(amounts)
+def test_a_readable_amount_is_hardly_more_and_never_less(amount):
+    shown = readable_amount(amount)
+    assert 0 <= shown - amount <= Fraction(amount, 10**5)
+    assert len(str(shown).rstrip("0")) <= 6
+    assert readable_amount(shown) == shown
+
+
+@pytest.mark.parametrize(
+    ("now", "then", "text"), [(0, 500, "5 %"), (500, 1_000, "5.2 %"), (1_500, 2_500, "11.7 %"), (0, 0, "0 %")]
+)
+def test_a_higher_tier_is_told_as_what_a_minute_costs_less(now, then, text):
+    assert cheaper_text(now, then) == text
 
 
 @given(amounts, amounts, prices, hours, discounts)
