@@ -25,8 +25,9 @@ from web3.exceptions import ContractLogicError
 
 from infra.devchain.anvil import CHAIN_ID, HARDFORK, Anvil
 from infra.devchain.artifacts import artifact
-from infra.devchain.deploy import Deployment, deploy
+from infra.devchain.deploy import POOL_USDC, Deployment, deploy
 from infra.devchain.node import anvil_program, install
+from infra.devchain.pool import pool_price
 from infra.devchain.rpc import Rpc
 
 __all__ = ["ETHER", "Chain", "ContractLogicError", "anvil_fixture", "free_port", "node_folder", "run_chain"]
@@ -167,6 +168,26 @@ class Chain:
     def eth_usd(self) -> Contract:
         return self.contract("PriceFeed", self.deployment.eth_usd_feed)
 
+    @cached_property
+    def usdc_usd(self) -> Contract:
+        return self.contract("PriceFeed", self.deployment.usdc_usd_feed)
+
+    @cached_property
+    def axgt_usd(self) -> Contract:
+        return self.contract("PriceFeed", self.deployment.axgt_usd_feed)
+
+    @cached_property
+    def pool(self) -> Contract:
+        return self.contract("PricePool", self.deployment.axgt_pool)
+
+    @cached_property
+    def sequencer(self) -> Contract:
+        return self.contract("UptimeFeed", self.deployment.sequencer_feed)
+
+    @cached_property
+    def forwarder(self) -> Contract:
+        return self.contract("Forwarder", self.deployment.forwarder)
+
     def mint_usdc(self, to: str, units: int) -> str:
         return self.call(self.faucet, self.usdc.functions.mint(to, units))
 
@@ -176,6 +197,16 @@ class Chain:
     def set_eth_usd(self, answer: int) -> str:
         """Set the price of an ETH in 10⁻⁸ dollars."""
         return self.call(self.faucet, self.eth_usd.functions.setAnswer(answer))
+
+    def set_pool_usd(self, answer: int) -> str:
+        """Set the pool's price of an AXGT in 10⁻⁸ dollars; its time-weighted price follows in time."""
+        where = self.deployment
+        price = pool_price(where.axgt, where.usdc, answer, POOL_USDC)
+        return self.call(self.faucet, self.pool.functions.setPrice(price.tick, price.sqrt_price_x96))
+
+    def set_axgt_usd(self, answer: int) -> str:
+        """Set the second source's price of an AXGT in 10⁻⁸ dollars."""
+        return self.call(self.faucet, self.axgt_usd.functions.setAnswer(answer))
 
 
 @contextmanager

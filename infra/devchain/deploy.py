@@ -23,14 +23,31 @@ from eth_utils.crypto import keccak
 
 from infra.devchain.anvil import CHAIN_ID
 from infra.devchain.artifacts import artifact
+from infra.devchain.pool import pool_price
 from infra.devchain.rpc import Rpc, RpcRefused
 
 # Where the x402 SDK and wallets expect them on chain 84532.
 USDC = "0x036CbD53842c5426634e7929541eC2318f3dCF7e"
 MULTICALL3 = "0xcA11bde05977b3631167028862bE2a173976CA11"
-AXGT = to_checksum_address(keccak(text="axonos.devchain.axgt")[-20:])
-ETH_USD_FEED = to_checksum_address(keccak(text="axonos.devchain.eth-usd")[-20:])
+
+
+def _own(name: str) -> str:
+    return to_checksum_address(keccak(text=f"axonos.devchain.{name}")[-20:])
+
+
+AXGT = _own("axgt")
+ETH_USD_FEED = _own("eth-usd")
+USDC_USD_FEED = _own("usdc-usd")
+AXGT_USD_FEED = _own("axgt-usd")
+AXGT_POOL = _own("axgt-pool")
+SEQUENCER_FEED = _own("sequencer")
+FORWARDER = _own("forwarder")
+FAKE_TOKEN = _own("fake-token")
+WALLET_FACTORY = _own("wallet-factory")
 ETH_USD_ANSWER = 4_000_00000000
+USDC_USD_ANSWER = 1_00000000
+AXGT_USD_ANSWER = 5000000  # five cents
+POOL_USDC = 1_000_000 * 10**6
 FAUCET_WEI = 10**24
 _POOR_WEI = FAUCET_WEI // 10
 
@@ -47,6 +64,13 @@ class Deployment:
     usdc: str
     axgt: str
     eth_usd_feed: str
+    usdc_usd_feed: str
+    axgt_usd_feed: str
+    axgt_pool: str
+    sequencer_feed: str
+    forwarder: str
+    fake_token: str
+    wallet_factory: str
     multicall3: str
     start_block: int
 
@@ -74,15 +98,11 @@ def deploy(rpc: Rpc, *, faucet: LocalAccount, revenue_wallet: str) -> tuple[Depl
     Returns:
         The deployment, and whether anything had to be done.
     """
-    done = [_place(rpc, where, name) for name, where in _CODE.items()]
+    done = [_place(rpc, where, name) for where, name in _CODE.items()]
     if int(rpc("eth_getBalance", faucet.address, "latest"), 16) < _POOR_WEI:
         rpc("anvil_setBalance", faucet.address, hex(FAUCET_WEI))
         done.append(True)
-    done += [
-        _init(rpc, faucet, "MockUsdc", ("USDC", "2", faucet.address)),
-        _init(rpc, faucet, "Axgt", ("AXGT", faucet.address)),
-        _init(rpc, faucet, "PriceFeed", ("ETH / USD", ETH_USD_ANSWER, faucet.address)),
-    ]
+    done += [_init(rpc, faucet, where, arguments) for where, arguments in _inits(faucet.address)]
     deployment = Deployment(
         chain_id=CHAIN_ID,
         genesis_hash=rpc("eth_getBlockByNumber", "0x0", False)["hash"],
@@ -92,6 +112,13 @@ def deploy(rpc: Rpc, *, faucet: LocalAccount, revenue_wallet: str) -> tuple[Depl
         usdc=USDC,
         axgt=AXGT,
         eth_usd_feed=ETH_USD_FEED,
+        usdc_usd_feed=USDC_USD_FEED,
+        axgt_usd_feed=AXGT_USD_FEED,
+        axgt_pool=AXGT_POOL,
+        sequencer_feed=SEQUENCER_FEED,
+        forwarder=FORWARDER,
+        fake_token=FAKE_TOKEN,
+        wallet_factory=WALLET_FACTORY,
         multicall3=MULTICALL3,
         # Nothing before the first block can have paid the revenue wallet: its key is made with the chain.
         start_block=1,
@@ -110,7 +137,32 @@ def write(deployment: Deployment, path: Path) -> bool:
     return True
 
 
-_CODE = {"MockUsdc": USDC, "Axgt": AXGT, "PriceFeed": ETH_USD_FEED, "Multicall3": MULTICALL3}
+_CODE = {
+    USDC: "MockUsdc",
+    AXGT: "Axgt",
+    ETH_USD_FEED: "PriceFeed",
+    USDC_USD_FEED: "PriceFeed",
+    AXGT_USD_FEED: "PriceFeed",
+    AXGT_POOL: "PricePool",
+    SEQUENCER_FEED: "UptimeFeed",
+    FORWARDER: "Forwarder",
+    FAKE_TOKEN: "FakeToken",
+    WALLET_FACTORY: "WalletFactory",
+    MULTICALL3: "Multicall3",
+}
+_POOL = pool_price(AXGT, USDC, AXGT_USD_ANSWER, POOL_USDC)
+
+
+def _inits(faucet: str) -> list[tuple[str, tuple[Any, ...]]]:
+    return [
+        (USDC, ("USDC", "2", faucet)),
+        (AXGT, ("AXGT", faucet)),
+        (ETH_USD_FEED, ("ETH / USD", ETH_USD_ANSWER, faucet)),
+        (USDC_USD_FEED, ("USDC / USD", USDC_USD_ANSWER, faucet)),
+        (AXGT_USD_FEED, ("AXGT / USD", AXGT_USD_ANSWER, faucet)),
+        (SEQUENCER_FEED, (faucet,)),
+        (AXGT_POOL, (*_POOL.tokens, _POOL.tick, _POOL.sqrt_price_x96, _POOL.liquidity, faucet)),
+    ]
 
 
 def _place(rpc: Rpc, where: str, name: str) -> bool:
@@ -121,13 +173,22 @@ def _place(rpc: Rpc, where: str, name: str) -> bool:
     return True
 
 
-def _init(rpc: Rpc, faucet: LocalAccount, name: str, arguments: tuple[Any, ...]) -> bool:
-    owner = _data(name, "owner" if name == "PriceFeed" else "minter")
-    if int(rpc("eth_call", {"to": _CODE[name], "data": owner}, "latest"), 16) != 0:
+def _init(rpc: Rpc, faucet: LocalAccount, where: str, arguments: tuple[Any, ...]) -> bool:
+    name = _CODE[where]
+    owner = _data(name, "minter" if where in {USDC, AXGT} else "owner")
+    if int(rpc("eth_call", {"to": where, "data": owner}, "latest"), 16) != 0:
         return False
+    _send(rpc, faucet, where, _data(name, "init", *arguments))
+    if where == AXGT_POOL:
+        # What the pool holds of the dollar is what its depth is measured by.
+        _send(rpc, faucet, USDC, _data("MockUsdc", "mint", AXGT_POOL, POOL_USDC))
+    return True
+
+
+def _send(rpc: Rpc, faucet: LocalAccount, to: str, data: str) -> None:
     transaction: dict[str, Any] = {
-        "to": _CODE[name],
-        "data": _data(name, "init", *arguments),
+        "to": to,
+        "data": data,
         "value": 0,
         "nonce": int(rpc("eth_getTransactionCount", faucet.address, "latest"), 16),
         "gas": 500_000,
@@ -138,8 +199,7 @@ def _init(rpc: Rpc, faucet: LocalAccount, name: str, arguments: tuple[Any, ...])
     signed = faucet.sign_transaction(transaction)
     receipt = _receipt(rpc, rpc("eth_sendRawTransaction", signed.raw_transaction.to_0x_hex()))
     if receipt["status"] != "0x1":
-        raise RpcRefused(f"{name} could not be initialised")
-    return True
+        raise RpcRefused(f"{_CODE[to]} could not be initialised")
 
 
 def _data(name: str, function: str, *arguments: Any) -> str:
@@ -148,9 +208,9 @@ def _data(name: str, function: str, *arguments: Any) -> str:
 
 
 def _receipt(rpc: Rpc, tx_hash: str) -> dict[str, Any]:
-    for _ in range(300):
+    for _ in range(1_500):
         receipt: dict[str, Any] | None = rpc("eth_getTransactionReceipt", tx_hash)
         if receipt is not None:
             return receipt
-        time.sleep(0.05)
+        time.sleep(0.01)
     raise RpcRefused(f"{tx_hash} is not mined: does the node mine by itself?")

@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-/// A Chainlink-style feed whose answer is always as fresh as the block it is read at, so that a deposit made
-/// after hours of simulated time is not refused for an old price.
+/// A Chainlink-style feed whose answer is as fresh as the block it is read at, so that a deposit made after hours of
+/// simulated time is not refused for an old price. `setRound` makes a feed that is late or incomplete.
 contract PriceFeed {
+    struct Round {
+        int256 answer;
+        uint256 updatedAt; // 0: the time of the block that reads it
+        uint80 answeredInRound; // 0: the round itself
+    }
+
     event AnswerUpdated(int256 indexed current, uint256 indexed roundId, uint256 updatedAt);
 
     uint8 public constant decimals = 8;
@@ -11,18 +17,23 @@ contract PriceFeed {
     string public description;
     address public owner;
     uint80 private latest;
-    mapping(uint80 => int256) private answers;
+    mapping(uint80 => Round) private rounds;
 
     function init(string calldata description_, int256 answer, address owner_) external {
         require(owner == address(0), "PriceFeed: already initialized");
         description = description_;
         owner = owner_;
-        _set(answer);
+        _set(answer, 0, 0);
     }
 
     function setAnswer(int256 answer) external {
         require(msg.sender == owner, "PriceFeed: caller is not the owner");
-        _set(answer);
+        _set(answer, 0, 0);
+    }
+
+    function setRound(int256 answer, uint256 updatedAt, uint80 answeredInRound) external {
+        require(msg.sender == owner, "PriceFeed: caller is not the owner");
+        _set(answer, updatedAt, answeredInRound);
     }
 
     function latestRoundData() external view returns (uint80, int256, uint256, uint256, uint80) {
@@ -35,12 +46,15 @@ contract PriceFeed {
         returns (uint80, int256 answer, uint256 startedAt, uint256 updatedAt, uint80 answeredInRound)
     {
         require(roundId != 0 && roundId <= latest, "No data present");
-        return (roundId, answers[roundId], block.timestamp, block.timestamp, roundId);
+        Round storage round = rounds[roundId];
+        updatedAt = round.updatedAt == 0 ? block.timestamp : round.updatedAt;
+        answeredInRound = round.answeredInRound == 0 ? roundId : round.answeredInRound;
+        return (roundId, round.answer, updatedAt, updatedAt, answeredInRound);
     }
 
-    function _set(int256 answer) private {
+    function _set(int256 answer, uint256 updatedAt, uint80 answeredInRound) private {
         latest += 1;
-        answers[latest] = answer;
+        rounds[latest] = Round(answer, updatedAt, answeredInRound);
         emit AnswerUpdated(answer, latest, block.timestamp);
     }
 }
