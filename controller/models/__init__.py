@@ -5,6 +5,7 @@ from controller.models.chain import ChainCursor, ChainHeader
 from controller.models.hosts import Gpu, Host, Slot
 from controller.models.ledger import Account, Hold, JournalBatch, Transfer, UsageWindow
 from controller.models.money import MoneyEvent, MoneyEventTransition
+from controller.models.quotes import Quote
 from controller.models.runs import Run, RunEvent
 from controller.models.sessions import DesktopWarning, GpuSession, SessionEvent
 from controller.models.wallets import RateLimit, SignInNonce, Wallet, WebSession
@@ -21,6 +22,7 @@ __all__ = [
     "JournalBatch",
     "MoneyEvent",
     "MoneyEventTransition",
+    "Quote",
     "RateLimit",
     "Run",
     "RunEvent",

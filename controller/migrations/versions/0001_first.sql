@@ -114,6 +114,29 @@ CREATE TABLE money_event_transition (
 );
 CREATE INDEX ix_money_event_transition_event_id ON money_event_transition (event_id);
 
+CREATE TABLE quote (
+    id VARCHAR(36) NOT NULL,
+    wallet VARCHAR(42) NOT NULL,
+    rail VARCHAR NOT NULL,
+    chain_id BIGINT NOT NULL,
+    asked VARCHAR NOT NULL,
+    amount NUMERIC(78, 0) NOT NULL,
+    gpu_ms BIGINT NOT NULL,
+    block_number BIGINT NOT NULL,
+    created_at_ms BIGINT NOT NULL,
+    expires_at_ms BIGINT NOT NULL,
+    terms JSONB NOT NULL,
+    event_id BIGINT,
+    CONSTRAINT pk_quote PRIMARY KEY (id),
+    CONSTRAINT ck_quote_positive CHECK (amount > 0),
+    CONSTRAINT ck_quote_forward CHECK (expires_at_ms > created_at_ms),
+    CONSTRAINT uq_quote_event_id UNIQUE (event_id),
+    CONSTRAINT fk_quote_wallet_wallet FOREIGN KEY(wallet) REFERENCES wallet (address),
+    CONSTRAINT fk_quote_event_id_money_event FOREIGN KEY(event_id) REFERENCES money_event (id)
+);
+CREATE INDEX ix_quote_expires_at_ms ON quote (expires_at_ms);
+CREATE INDEX ix_quote_wallet_expires_at_ms ON quote (wallet, expires_at_ms);
+
 CREATE TABLE slot (
     id VARCHAR(20) NOT NULL,
     host VARCHAR NOT NULL,
