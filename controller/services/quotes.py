@@ -32,7 +32,8 @@ def honour(db: Session, event: MoneyEvent, block_time_s: int) -> dict[str, Any] 
     """
     paid = _paid(event, block_time_s)
     theirs = (Quote.wallet == paid.payer) & (Quote.rail == paid.asset) & (Quote.chain_id == paid.chain_id)
-    free = or_(col(Quote.event_id).is_(None), col(Quote.event_id) == event.id)
+    in_time = col(Quote.event_id).is_(None) & (col(Quote.expires_at_ms) >= block_time_s * 1000)
+    free = or_(in_time, col(Quote.event_id) == event.id)
     query = select(Quote).where(theirs, Quote.amount == paid.amount, free).with_for_update()
     rows = list(db.exec(query.order_by(col(Quote.created_at_ms), col(Quote.id))))
     rows.sort(key=lambda quote: quote.event_id is None)  # its own first
