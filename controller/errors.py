@@ -127,6 +127,12 @@ class NothingForUs(Refused):
     status = 422
 
 
+class UnsupportedToken(NothingForUs):
+    """This transaction sent a token that is not accepted here. It is not credited; ask the operator."""
+
+    code = "unsupported_token"
+
+
 class Unavailable(AxonosError):
     """A part of the platform cannot be reached right now. Try again in a moment."""
 
@@ -145,6 +151,12 @@ class StateForgotten(ChainUnavailable):
     """The chain's nodes no longer keep the state of that block."""
 
     code = "chain_state_forgotten"
+
+
+class NodesDisagree(ChainUnavailable):
+    """The chain's nodes do not say the same. Deposits are safe and will be credited once they agree."""
+
+    code = "chain_nodes_disagree"
 
 
 class DatabaseUnavailable(Unavailable):

@@ -10,23 +10,30 @@ import os
 import tomllib
 from decimal import Decimal
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from controller.errors import SettingsInvalid
+from controller.settings_money import (
+    AxgtRail,
+    Chain,
+    EthRail,
+    Ledger,
+    Pricing,
+    Quotes,
+    Section,
+    UsdcRail,
+    money_problems,
+    readable_problems,
+)
 
 DEFAULT_PATH = Path("/var/lib/axonos/axonos.toml")
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
-_ADDRESS = r"^0x[0-9a-fA-F]{40}$"
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Web(_Section):
+class Web(Section):
     """Where the site listens, and the one origin it is reached at."""
 
     origin: str
@@ -47,7 +54,7 @@ class Web(_Section):
         return value
 
 
-class Gateway(_Section):
+class Gateway(Section):
     """Where this host's gateway listens, and how browsers reach it."""
 
     url: str
@@ -55,71 +62,13 @@ class Gateway(_Section):
     port: int = Field(ge=1, le=65535)
 
 
-class Database(_Section):
+class Database(Section):
     """PostgreSQL, by SQLAlchemy URL; a password belongs in a pgpass file, not here."""
 
     url: str
 
 
-class Chain(_Section):
-    """The chain of the ETH and AXGT rails; `wallet_rpc_url` is shown to wallets that lack the chain."""
-
-    chain_id: int = Field(gt=0)
-    name: str
-    rpc_urls: list[str] = Field(min_length=1)
-    genesis_hash: str = Field(pattern=r"^0x[0-9a-f]{64}$")
-    start_block: int = Field(default=0, ge=0)
-    confirmations: int = Field(default=6, ge=1, le=256)
-    revenue_wallet: str = Field(pattern=_ADDRESS)
-    poll_ms: int = Field(default=1000, ge=100)
-    wallet_rpc_url: str | None = None
-
-
-class EthRail(_Section):
-    """Native ETH: live price, holder discount."""
-
-    enabled: bool = True
-    minimum_wei: int = Field(default=500_000_000_000_000, gt=0)
-    usd_feed: str = Field(pattern=_ADDRESS)
-    feed_heartbeat_s: int = Field(default=3600, gt=0)
-    feed_grace_s: int = Field(default=300, ge=0)
-    min_usd: Decimal = Decimal(100)
-    max_usd: Decimal = Decimal(100_000)
-
-
-class AxgtToken(_Section):
-    """The AXGT token: holder tiers, by its contract address."""
-
-    contract: str = Field(pattern=_ADDRESS)
-    decimals: int = Field(default=18, ge=0, le=36)
-
-
-class UsdcToken(_Section):
-    """The USDC token on this chain; its rail is off until enabled."""
-
-    contract: str = Field(pattern=_ADDRESS)
-    enabled: bool = False
-    minimum: int = Field(default=1_000_000, gt=0)
-
-
-class Pricing(_Section):
-    """What a GPU-hour costs and how holders save."""
-
-    usd_per_gpu_hour: Decimal = Field(default=Decimal(1), gt=0)
-    tiers: list[tuple[int, int]] = [(0, 0), (100, 500), (1_000, 1_000), (10_000, 1_500), (100_000, 2_500)]
-
-    @field_validator("tiers")
-    @classmethod
-    def _ascending(cls, value: list[tuple[int, int]]) -> list[tuple[int, int]]:
-        floors = [floor for floor, _ in value]
-        if not value or floors[0] != 0 or floors != sorted(set(floors)):
-            raise ValueError("pairs of (AXGT held, discount in basis points) from 0 upwards, ascending")
-        if any(not 0 <= discount < 10_000 for _, discount in value):
-            raise ValueError("a discount is 0 to 9999 basis points")
-        return value
-
-
-class Sessions(_Section):
+class Sessions(Section):
     """Clocks and limits of sessions."""
 
     image_id: str
@@ -133,10 +82,10 @@ class Sessions(_Section):
     start_timeout_s: int = Field(default=60, ge=5)
     cpus_per_gpu: Decimal = Field(default=Decimal(1), gt=0)
     memory_mib_per_gpu: int = Field(default=2048, ge=512)
-    warn_minutes: list[int] = [30, 10, 3]
+    warn_minutes: list[int] = Field(default=[30, 10, 3])
 
 
-class Secrets(_Section):
+class Secrets(Section):
     """Files that hold secrets; never their contents."""
 
     web_key: Path
@@ -144,7 +93,7 @@ class Secrets(_Section):
     guard_token: Path
 
 
-class HostSection(_Section):
+class HostSection(Section):
     """What gateway, guard and the session programs of this machine need."""
 
     name: str
@@ -157,9 +106,10 @@ class HostSection(_Section):
     session_uid: int = 7000
     gateway_group: str = "axonos-gateway"
     subnet_pool: str = "10.213.0.0/16"
+    nvidia_smi: str = "/usr/bin/nvidia-smi"
 
 
-class Local(_Section):
+class Local(Section):
     """What exists only in local mode: faucet, demo wallet, and the allow-listed way to the local chain."""
 
     faucet_key: Path
@@ -168,7 +118,7 @@ class Local(_Section):
     ethers_js: Path
 
 
-class Settings(_Section):
+class Settings(Section):
     """The whole configuration of one instance."""
 
     instance: str = Field(pattern=r"^[a-z][a-z0-9-]{0,19}$")
@@ -179,10 +129,13 @@ class Settings(_Section):
     gateway: Gateway
     database: Database
     chain: Chain
+    further_chains: list[Chain] = Field(default=[])
     eth: EthRail
-    axgt: AxgtToken
-    usdc: UsdcToken
+    axgt: AxgtRail
+    usdc: UsdcRail
     pricing: Pricing = Pricing()
+    quotes: Quotes = Quotes()
+    ledger: Ledger = Ledger()
     sessions: Sessions
     secrets: Secrets
     host: HostSection
@@ -190,15 +143,40 @@ class Settings(_Section):
     novnc_dir: Path
     playbooks_dir: Path
 
+    @property
+    def chains(self) -> tuple[Chain, ...]:
+        """Every chain that is watched, the home chain first."""
+        return (self.chain, *self.further_chains)
+
+    def chain_by_id(self, chain_id: int) -> Chain:
+        """A watched chain.
+
+        Raises:
+            KeyError: no such chain is configured.
+        """
+        return {chain.chain_id: chain for chain in self.chains}[chain_id]
+
+    def chain_of(self, rail: Literal["eth", "usdc", "axgt"]) -> Chain:
+        """The chain a rail is paid on; only USDC's may be another than the home chain."""
+        if rail == "usdc" and self.usdc.chain_id is not None:
+            return self.chain_by_id(self.usdc.chain_id)
+        return self.chain
+
     @model_validator(mode="after")
-    def _local_is_loopback(self) -> Settings:
+    def _fits_together(self) -> Settings:
+        found = [*self._mode_problems(), *money_problems(self.chains, self.usdc, self.axgt)]
+        if found:
+            raise ValueError("\n".join(found))
+        return self
+
+    def _mode_problems(self) -> list[str]:
         if (self.mode == "local") != (self.local is not None):
-            raise ValueError('[local] belongs to mode = "local", and only to it')
+            return ['[local] belongs to mode = "local", and only to it']
         if self.mode == "local" and (
             urlsplit(self.web.origin).hostname not in LOOPBACK or self.web.bind not in LOOPBACK
         ):
-            raise ValueError("local mode is bound to loopback: web.origin and web.bind must name it")
-        return self
+            return ["local mode is bound to loopback: web.origin and web.bind must name it"]
+        return []
 
 
 def load_settings(path: Path | None = None) -> Settings:
@@ -211,14 +189,27 @@ def load_settings(path: Path | None = None) -> Settings:
         SettingsInvalid: the file is missing or has problems; the message lists all of them.
     """
     path = path or Path(os.environ.get("AXONOS_CONFIG", str(DEFAULT_PATH)))
+    raw: dict[str, Any] = {}
     try:
-        return Settings.model_validate(tomllib.loads(path.read_text()))
-    except OSError as error:
-        raise SettingsInvalid(
-            f"{path}: {error.strerror}. Run `make up` first, or set AXONOS_CONFIG."
-        ) from error
+        raw = tomllib.loads(path.read_text())
+        return Settings.model_validate(raw)
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        raise SettingsInvalid(f"{path}: {why}. Run `make up` first, or set AXONOS_CONFIG.") from error
     except tomllib.TOMLDecodeError as error:
         raise SettingsInvalid(f"{path}: {error}") from error
     except ValidationError as error:
-        lines = [f"  {'.'.join(map(str, e['loc'])) or '(file)'}: {e['msg']}" for e in error.errors()]
+        lines = [f"  {line}" for line in _lines(error, raw)]
         raise SettingsInvalid("\n".join([f"{path} has {len(lines)} problem(s):", *lines])) from error
+
+
+def _lines(error: ValidationError, raw: dict[str, Any]) -> list[str]:
+    """A line for each problem; what sections must agree on is said even while fields are wrong."""
+    found = []
+    for problem in error.errors():
+        where = ".".join(map(str, problem["loc"]))
+        message = problem["msg"].removeprefix("Value error, ")
+        found += [f"{where}: {message}"] if where else message.split("\n")
+    if all(problem["loc"] for problem in error.errors()):
+        found += readable_problems(raw)
+    return found

@@ -10,14 +10,24 @@ from __future__ import annotations
 import itertools
 import logging
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import httpx
 
 from controller.adapters import chain_words as words
 from controller.errors import ChainUnavailable, PriceUnavailable, SettingsInvalid, StateForgotten
-from controller.services.ports import Block, Payment, PriceEvidence, TransactionFacts
+from controller.services.ports import (
+    AxgtPriceEvidence,
+    Block,
+    BlockMoney,
+    ChainReader,
+    Payment,
+    PriceEvidence,
+    TransactionFacts,
+)
 from controller.settings import Settings
+from controller.settings_money import Chain
 
 log = logging.getLogger(__name__)
 
@@ -35,12 +45,17 @@ class Reverted(ValueError):
 class Web3Chain:
     """Implements `ports.ChainReader`. Safe to share between threads; opens no connection until asked."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Args: the settings; `chain.rpc_urls` are the nodes, best first."""
+    def __init__(self, settings: Settings, chain: Chain | None = None) -> None:
+        """Args: the settings; which of its chains, the home chain by default: `rpc_urls` are its nodes."""
         self._settings = settings
-        self._revenue = settings.chain.revenue_wallet.lower()
-        self._tokens = {settings.usdc.contract.lower(): "usdc", settings.axgt.contract.lower(): "axgt"}
-        self._nodes = settings.chain.rpc_urls
+        self._chain = chain or settings.chain
+        self._revenue = self._chain.revenue_wallet.lower()
+        self._tokens = {
+            contract.lower(): name
+            for name, contract in (("usdc", settings.usdc.contract), ("axgt", settings.axgt.contract))
+            if settings.chain_of("usdc" if name == "usdc" else "axgt") == self._chain
+        }
+        self._nodes = self._chain.rpc_urls
         self._client = httpx.Client(timeout=TIMEOUT_S, trust_env=False)
         self._ids = itertools.count(1)
         self._checked = False
@@ -60,10 +75,13 @@ class Web3Chain:
     def block(self, number: int) -> Block:
         return _block(self._wanted("eth_getBlockByNumber", [hex(number), False]))
 
+    def headers(self, first: int, last: int) -> list[Block]:
+        return [self.block(number) for number in range(first, last + 1)]
+
     def finalized_number(self) -> int:
         return words.integer(self._wanted("eth_getBlockByNumber", ["finalized", False])["number"])
 
-    def payments_in(self, block: Block) -> list[Payment]:
+    def payments_in(self, block: Block) -> BlockMoney:
         """Everything that paid the revenue wallet in this very block, by its hash.
 
         Direct ETH is found in the block's transactions, tokens by their Transfer logs; only the
@@ -75,13 +93,23 @@ class Web3Chain:
         by_hash = {tx["hash"]: tx for tx in full["transactions"] if tx["hash"] in paying}
         if len(by_hash) != len(paying):
             raise ChainUnavailable("The node's logs and its block disagree.")
-        return [p for tx in by_hash.values() for p in self._payments(tx, block.hash)]
+        return BlockMoney([p for tx in by_hash.values() for p in self._payments(tx, block.hash)])
+
+    def payments_in_all(self, blocks: Sequence[Block]) -> list[BlockMoney]:
+        return [self.payments_in(block) for block in blocks]
 
     def payments_of(self, tx_hash: str) -> list[Payment]:
         tx = self._ask("eth_getTransactionByHash", [tx_hash])
         if tx is None or tx.get("blockHash") is None:
             return []
         return self._payments(tx, tx["blockHash"])
+
+    def unsupported_tokens_of(self, tx_hash: str) -> list[str]:
+        receipt = self._ask("eth_getTransactionReceipt", [tx_hash])
+        to_us = words.padded(self._revenue)
+        logs = [log_ for log_ in (receipt or {"logs": []})["logs"] if words.is_transfer(log_)]
+        ours = {log_["address"].lower() for log_ in logs if log_["topics"][2].lower().endswith(to_us)}
+        return sorted(ours - set(self._tokens))
 
     def transaction(self, tx_hash: str) -> TransactionFacts:
         receipt = self._ask("eth_getTransactionReceipt", [tx_hash])
@@ -92,8 +120,16 @@ class Web3Chain:
                 block_number=words.integer(receipt["blockNumber"]),
                 block_hash=receipt["blockHash"],
                 succeeded=words.integer(receipt["status"]) == 1,
+                sender=receipt["from"].lower(),
             )
-        return TransactionFacts(tx_hash, self._ask("eth_getTransactionByHash", [tx_hash]) is not None)
+        tx = self._ask("eth_getTransactionByHash", [tx_hash])
+        if tx is None:
+            return TransactionFacts(tx_hash, known=False)
+        sender, nonce = tx["from"].lower(), words.integer(tx["nonce"])
+        return TransactionFacts(tx_hash, known=True, sender=sender, nonce=nonce)
+
+    def next_nonce(self, address: str) -> int:
+        return words.integer(self._wanted("eth_getTransactionCount", [address, "latest"]))
 
     def eth_usd(self, block_hash: str) -> PriceEvidence:
         """The feed's round at a block.
@@ -101,7 +137,19 @@ class Web3Chain:
         Raises:
             PriceUnavailable: there is no feed at that address and block, or its round is incomplete.
         """
-        feed = self._settings.eth.usd_feed.lower()
+        return self._round(self._settings.eth.usd_feed.lower(), block_hash)
+
+    def usdc_usd(self, block_hash: str) -> PriceEvidence | None:
+        feed = self._settings.usdc.usd_feed
+        return None if feed is None else self._round(feed.lower(), block_hash)
+
+    def axgt_usd(self, block_hash: str) -> AxgtPriceEvidence:
+        raise PriceUnavailable(f"No pool is read at block {block_hash}.")
+
+    def agreeing(self) -> ChainReader:
+        return self
+
+    def _round(self, feed: str, block_hash: str) -> PriceEvidence:
         at = {"blockHash": block_hash}
         try:
             round_id, answer, _, updated_at, answered_in = words.split(
@@ -127,10 +175,10 @@ class Web3Chain:
     def _check(self) -> None:
         """Once: the node serves the configured chain, and the tokens have the configured decimals."""
         chain_id = words.integer(self._wanted("eth_chainId", []))
-        if chain_id != self._settings.chain.chain_id:
+        if chain_id != self._chain.chain_id:
             raise ChainUnavailable("The node serves another chain id than the one configured.")
-        usdc, axgt = self._settings.usdc, self._settings.axgt
-        for name, contract, decimals in (("axgt", axgt.contract, axgt.decimals), ("usdc", usdc.contract, 6)):
+        for contract, name in self._tokens.items():
+            decimals = self._settings.axgt.decimals if name == "axgt" else 6
             answer = self._call(contract, words.DECIMALS, "latest")
             if answer != "0x" and words.split(answer, 1) != (decimals,):
                 raise SettingsInvalid(f"{name}.contract does not have {decimals} decimals.")

@@ -86,7 +86,16 @@ def payments(
     number = integer(receipt["blockNumber"])
     return [
         Payment(
-            receipt["transactionHash"].lower(), position, asset, payer, amount, number, receipt["blockHash"]
+            tx_hash=receipt["transactionHash"].lower(),
+            position=position,
+            asset=asset,
+            payer=payer,
+            amount=amount,
+            block_number=number,
+            block_hash=receipt["blockHash"],
+            recipient=revenue,
+            sender=tx["from"].lower(),
+            nonce=integer(tx["nonce"]),
         )
         for position, asset, payer, amount in found
     ]

@@ -27,9 +27,9 @@ def make_deps(settings: Settings) -> Deps:
         settings=settings,
         clock=clock,
         database=PostgresDatabase(settings.database.url),
-        chain=Web3Chain(settings),
+        chains={chain.chain_id: Web3Chain(settings, chain) for chain in settings.chains},
         tickets=Ed25519Tickets(settings.secrets.ticket_private_key),
-        sign_in=SiweVerifier(clock, settings.chain.rpc_urls),
+        sign_in=SiweVerifier(clock, {chain.chain_id: chain.rpc_urls for chain in settings.chains}),
         new_id=lambda: str(uuid.uuid4()),
     )
 

@@ -79,6 +79,7 @@ def state_text(
         "your next deposits as soon as they reach the minimum.",
         "unattributed": f"Received {paid} from an address that cannot be credited. It is kept; "
         "ask the operator.",
+        "own_move": f"{paid} moved between the platform's own wallets; this is no deposit.",
         "wrong_asset": f"Received {paid}, which is not accepted here. It is kept; ask the operator.",
         "price_pending": f"Confirmed {paid}. There is no trustworthy price at the moment; it is credited by "
         "itself as soon as there is one.",

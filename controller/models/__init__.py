@@ -4,7 +4,7 @@ from controller.models.base import metadata
 from controller.models.chain import ChainCursor, ChainHeader
 from controller.models.hosts import Gpu, Host, Slot
 from controller.models.ledger import Account, Hold, JournalBatch, Transfer, UsageWindow
-from controller.models.money import MoneyEvent, MoneyEventTransition
+from controller.models.money import MoneyEvent, MoneyEventTransition, OperatorAlert, SentTransaction
 from controller.models.quotes import Quote
 from controller.models.runs import Run, RunEvent
 from controller.models.sessions import DesktopWarning, GpuSession, SessionEvent
@@ -22,10 +22,12 @@ __all__ = [
     "JournalBatch",
     "MoneyEvent",
     "MoneyEventTransition",
+    "OperatorAlert",
     "Quote",
     "RateLimit",
     "Run",
     "RunEvent",
+    "SentTransaction",
     "SessionEvent",
     "SignInNonce",
     "Slot",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import CheckConstraint, UniqueConstraint
+from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 from controller.models.base import bigint, json_object, token_amount
@@ -20,22 +20,33 @@ STATES = (
     "wrong_asset",
     "price_pending",
     "reversed",
+    "own_move",
 )
 
 
 class MoneyEvent(SQLModel, table=True):
-    """Key = (chain, tx hash, position): `log:<ordinal in the receipt>` or `eth:<frame path>`."""
+    """Key = (chain, tx hash, position): `log:<ordinal in the receipt>` or `eth:<frame path>`.
+
+    Wei that no payment explains have the block's hash and `unexplained`. `payer` paid on chain; the credit
+    is `beneficiary`'s where the deposit was assigned. `waits_why` says what an open event waits for;
+    `top_up_due` marks a credit given at tier 0 until the holding at its block can be read.
+    """
 
     __tablename__ = "money_event"
     __table_args__ = (
         UniqueConstraint("chain_id", "tx_hash", "position"),
         CheckConstraint("state IN (" + ", ".join(f"'{s}'" for s in STATES) + ")", name="state"),
         CheckConstraint("amount > 0", name="positive"),
+        Index("ix_money_event_sender_nonce", "sender", "nonce"),
+        Index("ix_money_event_top_up_due", "chain_id", postgresql_where=text("top_up_due")),
     )
     id: int | None = bigint(primary_key=True, default=None)
     chain_id: int = bigint()
     tx_hash: str = Field(max_length=66)
     position: str
+    recipient: str = Field(max_length=42)
+    sender: str = Field(max_length=42)
+    nonce: int | None = bigint(default=None, nullable=True)
     asset: str
     payer: str = Field(max_length=42, index=True)
     amount: int = token_amount()
@@ -45,6 +56,9 @@ class MoneyEvent(SQLModel, table=True):
     seen_at_ms: int = bigint()
     credited_gpu_ms: int | None = bigint(default=None, nullable=True)
     transfer_key: str | None = Field(default=None)
+    beneficiary: str | None = Field(default=None, max_length=42, index=True)
+    waits_why: str | None = Field(default=None)
+    top_up_due: bool = Field(default=False)
     evidence: dict[str, Any] = json_object()
 
 
@@ -58,3 +72,35 @@ class MoneyEventTransition(SQLModel, table=True):
     from_state: str | None
     to_state: str
     why: str
+
+
+class SentTransaction(SQLModel, table=True):
+    """A transaction that waited in the pool when it was looked up, so that "replaced" can be told later."""
+
+    __tablename__ = "sent_transaction"
+    chain_id: int = bigint(primary_key=True)
+    tx_hash: str = Field(max_length=66, primary_key=True)
+    sender: str = Field(max_length=42)
+    nonce: int = bigint()
+    seen_at_ms: int = bigint(index=True)
+
+
+class OperatorAlert(SQLModel, table=True):
+    """What the operator should look at: open until `cleared_at_ms`, one of a kind and subject at a time."""
+
+    __tablename__ = "operator_alert"
+    __table_args__ = (
+        Index(
+            "uq_operator_alert_open",
+            "kind",
+            "subject",
+            unique=True,
+            postgresql_where=text("cleared_at_ms IS NULL"),
+        ),
+    )
+    id: int | None = bigint(primary_key=True, default=None)
+    kind: str
+    subject: str
+    why: str
+    since_ms: int = bigint()
+    cleared_at_ms: int | None = bigint(default=None, nullable=True)

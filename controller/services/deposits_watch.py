@@ -160,7 +160,7 @@ def _linked(deps: Deps, start: Block, head: Block) -> Iterator[tuple[Block, list
         block = head if number == head.number else deps.chain.block(number)
         if block.parent_hash != before.hash:
             return  # the chain is being reorganised under us; the next step finds where
-        yield block, deps.chain.payments_in(block)
+        yield block, deps.chain.payments_in(block).payments
         before = block
 
 

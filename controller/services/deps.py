@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from controller.services.ports import ChainReader, Clock, Database, SignInVerifier, TicketSigner
@@ -11,12 +11,20 @@ from controller.settings import Settings
 
 @dataclass(frozen=True)
 class Deps:
-    """Everything a service may touch. `new_id` makes random identifiers; tests make them predictable."""
+    """Everything a service may touch. `new_id` makes random identifiers; tests make them predictable.
+
+    `chains` holds a reader for each configured chain, by chain id.
+    """
 
     settings: Settings
     clock: Clock
     database: Database
-    chain: ChainReader
+    chains: Mapping[int, ChainReader]
     tickets: TicketSigner
     sign_in: SignInVerifier
     new_id: Callable[[], str]
+
+    @property
+    def chain(self) -> ChainReader:
+        """The home chain: sign-in, ETH, AXGT and holder tiers."""
+        return self.chains[self.settings.chain.chain_id]

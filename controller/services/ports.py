@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -42,7 +42,11 @@ class Block:
 
 @dataclass(frozen=True)
 class Payment:
-    """Value that reached the revenue wallet: one log or one value-moving call frame."""
+    """Value that reached a revenue wallet: one log or one value-moving call frame.
+
+    `position` is `log:<place in the receipt>` or `eth:<frame path>`; `payer` is the frame's or the log's
+    `from`, `sender` and `nonce` are the transaction's.
+    """
 
     tx_hash: str
     position: str
@@ -51,17 +55,43 @@ class Payment:
     amount: int
     block_number: int
     block_hash: str
+    recipient: str = ""
+    sender: str = ""
+    nonce: int | None = None
+
+
+@dataclass(frozen=True)
+class BlockMoney:
+    """All that reached the revenue wallets in one block.
+
+    `unexplained_wei` is what their balances grew by beyond every payment found: a self-destruct without a
+    frame, a block reward, a withdrawal, or an internal payment that no node can trace.
+    """
+
+    payments: list[Payment]
+    unexplained_wei: int = 0
+
+
+@dataclass(frozen=True)
+class Sent:
+    """Value that left a revenue wallet, in the asset's smallest unit."""
+
+    asset: str
+    recipient: str
+    amount: int
 
 
 @dataclass(frozen=True)
 class TransactionFacts:
-    """What a node says about one transaction."""
+    """What a node says about one transaction; known without a block means it waits in the pool."""
 
     tx_hash: str
     known: bool
     block_number: int | None = None
     block_hash: str | None = None
     succeeded: bool | None = None
+    sender: str | None = None
+    nonce: int | None = None
 
 
 @dataclass(frozen=True)
@@ -76,18 +106,83 @@ class PriceEvidence:
     block_hash: str
 
 
+@dataclass(frozen=True)
+class AxgtPriceEvidence:
+    """The AXGT price at a block as its pool and a second source say it.
+
+    `twap` and `spot` are US dollars for one whole AXGT, times 10**decimals; `liquidity_usd` is the pool's
+    quote side in whole dollars; `read` holds the contracts' own words those were computed from, as text.
+    """
+
+    pool: str
+    twap: int
+    spot: int
+    decimals: int
+    twap_s: int
+    liquidity_usd: int
+    second: PriceEvidence | None
+    block_hash: str
+    read: dict[str, str]
+
+
 class ChainReader(Protocol):
-    """Reads one chain. Every method raises ChainUnavailable when no node answers."""
+    """Reads one chain. Every method raises ChainUnavailable when no node answers.
+
+    Reads at a block hash raise StateForgotten where no node keeps that state any more; prices raise
+    PriceUnavailable where the contract gives none. Whether a price is to be trusted is not judged here.
+    """
 
     def genesis_hash(self) -> str: ...
     def head(self) -> Block: ...
     def block(self, number: int) -> Block: ...
+
+    def headers(self, first: int, last: int) -> list[Block]:
+        """`block` for a range, both ends included, in as few requests as the node takes."""
+        ...
+
     def finalized_number(self) -> int: ...
-    def payments_in(self, block: Block) -> list[Payment]: ...
-    def payments_of(self, tx_hash: str) -> list[Payment]: ...
+
+    def payments_in(self, block: Block) -> BlockMoney:
+        """Everything that reached the revenue wallets in this very block, by its hash."""
+        ...
+
+    def payments_in_all(self, blocks: Sequence[Block]) -> list[BlockMoney]:
+        """`payments_in` for each of several blocks that follow one another."""
+        ...
+
+    def payments_of(self, tx_hash: str) -> list[Payment]:
+        """What one mined transaction paid us, by the same rules; empty where it failed or is not mined."""
+        ...
+
+    def unsupported_tokens_of(self, tx_hash: str) -> list[str]:
+        """Contracts, lower case, of tokens that we do not take and that this transaction sent us."""
+        ...
+
     def transaction(self, tx_hash: str) -> TransactionFacts: ...
+
+    def sent_in(self, tx_hash: str) -> list[Sent]:
+        """What the revenue wallets themselves sent away in one mined transaction: a refund, a withdrawal."""
+        ...
+
+    def next_nonce(self, address: str) -> int:
+        """How many transactions of an address are mined."""
+        ...
+
     def eth_usd(self, block_hash: str) -> PriceEvidence: ...
+
+    def usdc_usd(self, block_hash: str) -> PriceEvidence | None:
+        """What the USDC feed says; None where no feed is configured."""
+        ...
+
+    def axgt_usd(self, block_hash: str) -> AxgtPriceEvidence: ...
     def axgt_balance(self, wallet: str, block_hash: str | None = None) -> int: ...
+
+    def agreeing(self) -> ChainReader:
+        """A reader that asks two nodes each time.
+
+        Its methods raise NodesDisagree where they differ or only one answers.
+        """
+        ...
 
 
 @dataclass(frozen=True)
@@ -122,22 +217,49 @@ class TicketSigner(Protocol):
     def sign(self, payload: bytes) -> bytes: ...
 
 
+@dataclass(frozen=True)
+class SignedBy:
+    """Who signed; `digest` is what a contract wallet was asked about, None for a plain wallet."""
+
+    wallet: str
+    digest: str | None
+
+
 class SignInVerifier(Protocol):
-    """Checks an EIP-4361 message and its signature, EOA or contract wallet."""
+    """Checks signatures of plain and of contract wallets (EIP-1271, EIP-6492)."""
 
     def verify(
         self, message: str, signature: str, *, domain: str, uri: str, chain_id: int, nonce: str
-    ) -> str:
-        """The signing wallet, lower case.
+    ) -> SignedBy:
+        """The wallet that signed an EIP-4361 message, lower case.
 
         Raises:
             SignInRefused: with the reason.
+            ChainUnavailable: a contract wallet could not be asked.
+        """
+        ...
+
+    def still_signed(self, wallet: str, digest: str, signature: str, *, chain_id: int) -> bool:
+        """Whether a contract wallet still takes a signature; its answer may change.
+
+        Raises:
+            ChainUnavailable: it could not be asked.
+        """
+        ...
+
+    def signed_words(self, wallet: str, words: dict[str, Any], signature: str, *, chain_id: int) -> bool:
+        """Whether a wallet signed EIP-712 words.
+
+        Raises:
+            ChainUnavailable: a contract wallet could not be asked.
         """
         ...
 
 
 __all__ = [
+    "AxgtPriceEvidence",
     "Block",
+    "BlockMoney",
     "ChainReader",
     "Clock",
     "Database",
@@ -145,7 +267,9 @@ __all__ = [
     "PriceEvidence",
     "Provisioner",
     "RunOutcome",
+    "Sent",
     "SignInVerifier",
+    "SignedBy",
     "TicketSigner",
     "TransactionFacts",
 ]

@@ -160,7 +160,8 @@ def test_several_payments_in_one_transaction_are_each_credited(deps, chain):
     sound(deps)
 
 
-def test_usdc_waits_in_suspense_while_its_rail_is_off(deps, chain):
+def test_usdc_waits_in_suspense_while_its_rail_is_off(database, chain):
+    deps = make_deps(database, chain, settings=make_settings(usdc={"enabled": False}))
     chain.mine(6, [payment(asset="usdc", amount=5_000_000, position="log:0")])
     watch(deps)
     assert (has(deps), state(deps)) == (0, "wrong_asset")
@@ -169,8 +170,8 @@ def test_usdc_waits_in_suspense_while_its_rail_is_off(deps, chain):
     sound(deps)
 
 
-def test_usdc_brings_an_hour_a_dollar_once_enabled_and_no_discount(database, chain):
-    deps = make_deps(database, chain, settings=make_settings(usdc={"contract": USDC, "enabled": True}))
+def test_usdc_brings_an_hour_a_dollar_and_no_discount(database, chain):
+    deps = make_deps(database, chain)
     chain.holdings[ALICE] = 100_000 * ETHER
     chain.mine(6, [payment(asset="usdc", amount=1_500_000, position="log:0")])
     chain.mine(6, [payment(BOB, 999_999, asset="usdc", position="log:0", tx="bob")])
@@ -384,7 +385,8 @@ def test_a_reorganisation_while_the_watcher_was_away(deps, chain):
     sound(deps)
 
 
-def test_a_suspended_payment_that_is_dropped_leaves_suspense(deps, chain):
+def test_a_suspended_payment_that_is_dropped_leaves_suspense(database, chain):
+    deps = make_deps(database, chain, settings=make_settings(usdc={"enabled": False}))
     chain.mine(6, [payment(asset="usdc", amount=7, position="log:0")])
     watch(deps)
     chain.reorg(6)

@@ -131,7 +131,9 @@ def test_after_two_simulated_days_a_deposit_is_credited(deps, anvil):
     assert has(deps, payer) == 2 * HOUR
 
 
-def test_tokens_whose_rail_is_off_wait_in_suspense(deps, anvil):
+def test_tokens_whose_rail_is_off_wait_in_suspense(database, anvil, reader):
+    settings = settings_of(anvil, usdc={"enabled": False})
+    deps = make_deps(database, reader(settings), settings=settings)
     payer, to = anvil.accounts[0], anvil.deployment.revenue_wallet
     anvil.mint_usdc(payer.address, 9_000_000)
     anvil.mint_axgt(payer.address, 500 * ETHER)
@@ -307,7 +309,7 @@ def test_the_panel_shows_price_minutes_and_tier(deps, anvil):
     eth, usdc, axgt = found.rows
     assert (eth.rail, eth.enabled, eth.minimum_text, eth.discount_bps) == ("eth", True, "0.000475", 500)
     assert (eth.minutes_for_minimum, eth.usd_price_text) == ("120.0", "4000")
-    assert (usdc.enabled, usdc.minimum_text, usdc.minutes_for_minimum) == (False, "1", "60.0")
+    assert (usdc.enabled, usdc.minimum_text, usdc.minutes_for_minimum) == (True, "1", "60.0")
     assert (axgt.enabled, axgt.minimum_text, axgt.minutes_for_minimum) == (False, "100", None)
     assert (found.axgt_balance_text, found.tier_index) == ("250", 1)
     assert found.next_tier_text == "750 AXGT more for Tier 2 (10 % off)"

@@ -17,11 +17,12 @@ SOURCES = sorted(
 )
 
 # Who may import whom inside `controller`. `app`, `worker` and `cli` construct adapters; nobody else does.
-CORE = {"errors", "settings", "models"}
+CORE = {"errors", "settings", "settings_money", "models"}
 ALLOWED = {
     "domain": {"domain"},
     "models": {"models"},
-    "settings": {"errors"},
+    "settings": {"errors", "settings_money"},
+    "settings_money": set(),
     "errors": set(),
     "rfb": {"rfb", "errors"},
     "services": CORE | {"domain", "services"},

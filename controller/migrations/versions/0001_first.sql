@@ -59,6 +59,9 @@ CREATE TABLE money_event (
     chain_id BIGINT NOT NULL,
     tx_hash VARCHAR(66) NOT NULL,
     position VARCHAR NOT NULL,
+    recipient VARCHAR(42) NOT NULL,
+    sender VARCHAR(42) NOT NULL,
+    nonce BIGINT,
     asset VARCHAR NOT NULL,
     payer VARCHAR(42) NOT NULL,
     amount NUMERIC(78, 0) NOT NULL,
@@ -68,15 +71,32 @@ CREATE TABLE money_event (
     seen_at_ms BIGINT NOT NULL,
     credited_gpu_ms BIGINT,
     transfer_key VARCHAR,
+    beneficiary VARCHAR(42),
+    waits_why VARCHAR,
+    top_up_due BOOLEAN NOT NULL,
     evidence JSONB NOT NULL,
     CONSTRAINT pk_money_event PRIMARY KEY (id),
     CONSTRAINT uq_money_event_chain_id_tx_hash_position UNIQUE (chain_id, tx_hash, position),
-    CONSTRAINT ck_money_event_state CHECK (state IN ('seen', 'confirming', 'credited', 'final', 'orphaned', 'below_min', 'unattributed', 'wrong_asset', 'price_pending', 'reversed')),
+    CONSTRAINT ck_money_event_state CHECK (state IN ('seen', 'confirming', 'credited', 'final', 'orphaned', 'below_min', 'unattributed', 'wrong_asset', 'price_pending', 'reversed', 'own_move')),
     CONSTRAINT ck_money_event_positive CHECK (amount > 0)
 );
 CREATE INDEX ix_money_event_block_number ON money_event (block_number);
 CREATE INDEX ix_money_event_payer ON money_event (payer);
 CREATE INDEX ix_money_event_state ON money_event (state);
+CREATE INDEX ix_money_event_beneficiary ON money_event (beneficiary);
+CREATE INDEX ix_money_event_sender_nonce ON money_event (sender, nonce);
+CREATE INDEX ix_money_event_top_up_due ON money_event (chain_id) WHERE top_up_due;
+
+CREATE TABLE operator_alert (
+    id BIGSERIAL NOT NULL,
+    kind VARCHAR NOT NULL,
+    subject VARCHAR NOT NULL,
+    why VARCHAR NOT NULL,
+    since_ms BIGINT NOT NULL,
+    cleared_at_ms BIGINT,
+    CONSTRAINT pk_operator_alert PRIMARY KEY (id)
+);
+CREATE UNIQUE INDEX uq_operator_alert_open ON operator_alert (kind, subject) WHERE cleared_at_ms IS NULL;
 
 CREATE TABLE rate_limit (
     scope VARCHAR NOT NULL,
@@ -85,6 +105,16 @@ CREATE TABLE rate_limit (
     count INTEGER NOT NULL,
     CONSTRAINT pk_rate_limit PRIMARY KEY (scope, subject, window_start_ms)
 );
+
+CREATE TABLE sent_transaction (
+    chain_id BIGINT NOT NULL,
+    tx_hash VARCHAR(66) NOT NULL,
+    sender VARCHAR(42) NOT NULL,
+    nonce BIGINT NOT NULL,
+    seen_at_ms BIGINT NOT NULL,
+    CONSTRAINT pk_sent_transaction PRIMARY KEY (chain_id, tx_hash)
+);
+CREATE INDEX ix_sent_transaction_seen_at_ms ON sent_transaction (seen_at_ms);
 
 CREATE TABLE sign_in_nonce (
     nonce VARCHAR NOT NULL,

@@ -46,9 +46,9 @@ def site(database: PostgresDatabase, database_url: str, anvil: Chain, tmp_path: 
         deps = replace(
             make_deps(database, settings=settings),
             clock=clock,
-            chain=Web3Chain(settings),
+            chains={settings.chain.chain_id: Web3Chain(settings)},
             tickets=PlainTickets(),
-            sign_in=SiweVerifier(clock, settings.chain.rpc_urls),
+            sign_in=SiweVerifier(clock, {settings.chain.chain_id: settings.chain.rpc_urls}),
             new_id=lambda: str(uuid.uuid4()),
         )
         with site_running(deps, anvil, gateway) as running:

@@ -114,7 +114,7 @@ def _register(settings: Any, host: dict[str, Any], found: Differences, check: bo
     from controller.services.deps import Deps  # noqa: PLC0415
 
     # Hosts need the database alone; the other ports would cost seconds of imports.
-    others: dict[str, Any] = dict.fromkeys(("chain", "tickets", "sign_in", "new_id"))
+    others: dict[str, Any] = dict.fromkeys(("chains", "tickets", "sign_in", "new_id"))
     database = PostgresDatabase(settings.database.url)
     deps = Deps(settings=settings, clock=SystemClock(), database=database, **others)
     wanted = [hosts.GpuSpec(gpu["uuid"], MODELS[bool(gpu["simulated"])]) for gpu in host["gpus"]]
