@@ -52,6 +52,10 @@ ln -s ../../Arc-Dark/gtk-3.0/gtk.gresource "$root/usr/share/themes/AxonOS/gtk-3.
 # opens on the side on which the panel's middle lies, so the panel is a hair shorter than the screen.
 sed -i 's/^X-XFCE-Internal=false/X-XFCE-Internal=true/' "$root/usr/share/xfce4/panel/plugins/whiskermenu.desktop"
 
+# What takes the programs of a waiting desktop to the home that comes.
+inside gcc -shared -fPIC -Os -s -Wall -Wextra -Werror -Wl,--build-id=none \
+  -o /usr/libexec/axonos/step-home.so /usr/libexec/axonos/step-home.c
+
 # Menu entries that would show twice, or need what a desktop in a browser does not have.
 hidden="htop vim org.xfce.mousepad-settings thunar-settings xfce4-appfinder xfce4-color-settings xfce4-file-manager
   xfce4-mail-reader xfce4-run xfce4-terminal-emulator xfce4-terminal-settings xfce4-web-browser"
@@ -69,6 +73,12 @@ name xfce4-terminal Terminal
 name org.xfce.mousepad 'Text Editor'
 name org.xfce.ristretto 'Image Viewer'
 name xarchiver Archives
+
+# The panel's launchers, as every home gets them: the entries themselves, by their own names.
+for place in 3:firefox-esr 4:axonos-jupyterlab 5:xfce4-terminal 6:thunar 11:axonos-end; do
+  install -D -m 0644 "$root/usr/share/applications/${place#*:}.desktop" \
+    "$root/usr/share/axonos/panel/launcher-${place%%:*}/${place#*:}.desktop"
+done
 
 inside gtk-update-icon-cache --quiet --force /usr/share/icons/hicolor
 inside update-desktop-database -q /usr/share/applications
