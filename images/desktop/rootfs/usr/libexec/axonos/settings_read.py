@@ -1,6 +1,6 @@
 """What each program of the desktop has read of a home, so that two homes can be told apart by it.
 
-A home in which something is missing equals one in which that is as the programs made it: they would make it so.
+A home that lacks something equals one in which that is as the programs made it: they would make it so.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A desktop that waits for somebody: painted in a home that is nobody's, then taken to the home that comes.
 
-The claim is the home's mount: nothing else is told. Programs that find in it what they have read already go on
-as they are; the others are started anew, before anybody can look.
+The claim is the home's mount: nothing else is told. Programs that find in it what they have read already go
+on as they are; the others are started anew, before anybody can look.
 """
 
 from __future__ import annotations
