@@ -14,8 +14,8 @@ from typing import Any
 
 from controller.guard.notify import deliver
 from controller.guard.observe import Sight, again, look
-from controller.guard.report import Controller, NoAnswer, Orders, Warn
-from controller.host import firewall
+from controller.guard.report import Controller, NoAnswer, Orders, Renewal, Warn
+from controller.host import firewall, leftovers
 from controller.host.config import HostConfig
 from controller.host.engine import Engine
 from controller.host.instants import now_ms
@@ -27,7 +27,7 @@ from controller.host.words import HostRefused
 
 log = logging.getLogger("axonos.guard")
 STEP_MS = 2_000
-MAX_BACK_OFF_MS = 16_000
+MAX_BACK_OFF_MS = 4_000  # a controller that came back hears from every host within seconds
 WALLS_EVERY_MS = 10_000
 STOP_TIMEOUT_S = 5
 
@@ -45,6 +45,8 @@ class Guard:
         self._shown: dict[int, Future[bool]] = {}
         self._known: Known = {}
         self._unleased: set[str] = set()
+        self._left: set[str] = set()
+        self._links: set[str] = set()
         self._walls: str | None = None
         self._walls_at_ms = self._report_at_ms = 0
         self._back_off_ms = 1_000
@@ -59,20 +61,24 @@ class Guard:
             In how many milliseconds to step again at the latest.
         """
         self._keep_walls()
+        looked_at_ms = self._clock()  # before the look: a desktop that dies during it has not lived longer
         try:
+            left, links = leftovers.find(self._config, self._engine)
             sight = look(self._config, self._engine, self._known)
         except HostRefused as refused:
             log.warning("cannot look at the host: %s", refused)
             return 1_000
         if woken or self._clock() >= self._report_at_ms:
-            self._report(sight)
-        self._enforce(again(sight, self._leases))
+            self._report(sight, looked_at_ms)
+        sight = again(sight, self._leases)
+        self._enforce(sight)
+        self._clear(sight.nobodys(left, self._leases), links - sight.bridges(self._config))
         return max(50, min(STEP_MS, self._report_at_ms - self._clock()))
 
-    def _report(self, sight: Sight) -> None:
+    def _report(self, sight: Sight, at_ms: int) -> None:
         delivered = [key for key, future in self._shown.items() if future.done() and future.result()]
         try:
-            orders = self._controller.report(sight.report(), delivered, self._clock())
+            orders = self._controller.report(sight.report(), delivered, at_ms)
         except NoAnswer as error:
             log.warning("no answer from the controller, next try in %d ms: %s", self._back_off_ms, error)
             self._report_at_ms = self._clock() + self._back_off_ms
@@ -85,28 +91,46 @@ class Guard:
 
     def _obey(self, orders: Orders) -> None:
         for renewal in orders.leases:
-            if not self._leases.renew(renewal.slot, renewal.fencing_token, renewal.until_ms):
-                log.warning("slot %s: lease not renewed, its token is stale or it is over", renewal.slot)
+            self._renew(renewal)
         for slot in orders.stop:
             self._stop(slot, "the controller asked")
         for warn in orders.warnings:
             self._warn(warn)
 
+    def _renew(self, renewal: Renewal) -> None:
+        try:
+            renewed = self._leases.renew(renewal.slot, renewal.fencing_token, renewal.until_ms)
+        except OSError as error:  # a full disk must not stop desktops: the lease has minutes left
+            log.error("slot %s: lease not written: %s", renewal.slot, error)  # noqa: TRY400
+            return
+        if not renewed:
+            log.warning("slot %s: lease not renewed, its token is stale or it is over", renewal.slot)
+
     def _enforce(self, sight: Sight) -> None:
         """Stop what has outlived its lease, and what was seen twice without having one."""
         for slot in sight.expired(self._clock()):
-            self._stop(slot, "its lease has run out")
+            # With the token seen: a start that has renewed the lease since has a newer one.
+            self._stop(slot, "its lease has run out", sight.leases[slot].fencing_token)
         unleased = sight.unleased()
         for slot in unleased & self._unleased:
             self._stop(slot, "it has no lease")
         self._unleased = unleased
 
-    def _stop(self, slot: str, why: str) -> None:
+    def _clear(self, left: set[str], links: set[str]) -> None:
+        """Take away what a crash left without container and lease, once it was seen twice."""
+        for slot in left & self._left:
+            self._stop(slot, "something of it was left behind")
+        for link in links & self._links:
+            log.info("bridge %s belongs to no network: removed", link)
+            leftovers.remove_link(link)
+        self._left, self._links = left, links
+
+    def _stop(self, slot: str, why: str, token: int | None = None) -> None:
         running = self._stops.get(slot)
         if running is not None and not running.done():
             return
         log.info("slot %s is stopped: %s", slot, why)
-        token = max(0, self._leases.newest_token(slot))
+        token = max(0, self._leases.newest_token(slot)) if token is None else token
         request = StopRequest(self._config.instance, slot, token, STOP_TIMEOUT_S)
         self._stops = {key: future for key, future in self._stops.items() if not future.done()}
         self._stops[slot] = self._pool.submit(self._stopped, request)
@@ -114,7 +138,7 @@ class Guard:
     def _stopped(self, request: StopRequest) -> None:
         try:
             stop(self._config, request)
-        except HostRefused as refused:
+        except (HostRefused, OSError) as refused:
             log.warning("slot %s could not be stopped: %s", request.slot, refused)
 
     def _warn(self, warn: Warn) -> None:
@@ -140,7 +164,11 @@ class Guard:
         while not stopping.is_set():
             early = woken.wait(wait_ms / 1000)
             woken.clear()
-            wait_ms = self.step(woken=early)
+            try:
+                wait_ms = self.step(woken=early)
+            except Exception:  # a guard that ends guards nothing
+                log.exception("the step failed")
+                wait_ms = 1_000
         self.close()
 
     def close(self) -> None:

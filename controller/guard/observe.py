@@ -9,6 +9,7 @@ from typing import Any
 from controller.host.config import HostConfig
 from controller.host.engine import Engine
 from controller.host.leases import Lease, Leases
+from controller.host.names import Slot
 from controller.host.probe import Known, containers
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -40,6 +41,14 @@ class Sight:
     def unleased(self) -> set[str]:
         """Slots that run without any lease; nobody answers for them."""
         return set(self.slots.keys() - self.leases.keys() - self.busy)
+
+    def nobodys(self, left: set[str], leases: Leases) -> set[str]:
+        """Those slots that have neither container nor lease, and that nobody is working on."""
+        return {slot for slot in left - self.slots.keys() - self.leases.keys() if not leases.is_locked(slot)}
+
+    def bridges(self, config: HostConfig) -> set[str]:
+        """The bridges that leases speak of; one may stand before its network is known to the engine."""
+        return {Slot(config, lease.slot).bridge(lease.subnet_index) for lease in self.leases.values()}
 
 
 def look(config: HostConfig, engine: Engine, known: Known | None = None) -> Sight:

@@ -1,4 +1,4 @@
-"""`axonos-host start|stop|probe`: one JSON object on stdin, one on stdout. Runs as root, once per request.
+"""`axonos-host start|stop|probe|check`: a JSON object on stdin, one on stdout. As root, once per request.
 
 It is the privilege boundary of a GPU host: the platform's own user may run this program through sudo, and
 nothing else. Modules are imported by the action that needs them: a start is counted in milliseconds.
@@ -6,6 +6,7 @@ nothing else. Modules are imported by the action that needs them: a start is cou
 
 from __future__ import annotations
 
+import errno
 import json
 import signal
 import sys
@@ -17,7 +18,7 @@ from controller.host.config import ConfigInvalid, HostConfig, default_path, load
 from controller.host.words import HostRefused
 
 MAX_INPUT = 65_536
-USAGE = "usage: axonos-host {start|stop|probe} [--config FILE] < request.json"
+USAGE = "usage: axonos-host {start|stop|probe|check} [--config FILE] < request.json"
 
 
 def main() -> int:
@@ -36,6 +37,9 @@ def main() -> int:
         answer = _ACTIONS[arguments[0]](_read(), Path(arguments[2]) if arguments[2:] else None)
     except HostRefused as refused:
         answer = refused.answer()
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        answer = HostRefused("disk_full" if full else "docker_error", str(error)[:300]).answer()
     sys.stdout.write(json.dumps(answer) + "\n")
     return 0 if answer["ok"] else 1
 
@@ -87,7 +91,21 @@ def _probe(data: Any, path: Path | None) -> dict[str, Any]:
     return probe(_config(path, parse_probe(data).instance))
 
 
-_ACTIONS = {"start": _start, "stop": _stop, "probe": _probe}
+def _check(data: Any, path: Path | None) -> dict[str, Any]:
+    from controller.host import gpus  # noqa: PLC0415
+    from controller.host.request import parse_check  # noqa: PLC0415
+
+    request = parse_check(data)
+    checks = gpus.check(
+        _config(path, request.instance),
+        request.gpus,
+        simulated=request.simulated,
+        since_ms=request.gpus_since_ms,
+    )
+    return {"ok": True, "gpu_checks": checks}
+
+
+_ACTIONS = {"start": _start, "stop": _stop, "probe": _probe, "check": _check}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -52,6 +52,8 @@ def asked(engine: Engine, method: str, path: str, body: Any = None, **query: Any
         return engine.call(method, path, body, **query)
     except EngineRefused as error:
         text = error.message.lower()
+        if "no space left on device" in text or "disk quota exceeded" in text:
+            raise HostRefused("disk_full", error.message) from error
         if "no such image" in text:
             raise HostRefused("image_missing", error.message) from error
         if "device driver" in text or "cdi device" in text or "nvidia-container-cli" in text:

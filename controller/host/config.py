@@ -41,6 +41,7 @@ class HostConfig:
     gateway_group: str
     gateway_bind: str
     gateway_port: int
+    nvidia_smi: str = "/usr/bin/nvidia-smi"
 
 
 def default_path(instance: str) -> Path:
@@ -104,6 +105,7 @@ def _checked(path: Path, tables: dict[str, Any]) -> HostConfig:
         gateway_group=str(host.get("gateway_group", "axonos-gateway")),
         gateway_bind=str(gateway.get("bind", "127.0.0.1")),
         gateway_port=port,
+        nvidia_smi=str(host.get("nvidia_smi", "/usr/bin/nvidia-smi")),
     )
 
 

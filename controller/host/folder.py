@@ -23,7 +23,7 @@ MAX_READY_BYTES = 4096
 
 
 def make(config: HostConfig, folder: Path) -> None:
-    """Mount the folder, empty.
+    """Mount the folder, empty: what a killed start left in it would pass for a painted desktop.
 
     Its set-group-id bit gives the socket inside the gateway's group.
 
@@ -37,8 +37,7 @@ def make(config: HostConfig, folder: Path) -> None:
     config.run_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
     folder.parent.mkdir(mode=0o711, exist_ok=True)
     folder.mkdir(mode=0o700, exist_ok=True)
-    if folder.is_mount():
-        return
+    _unmount(folder)
     options = f"size=1m,nr_inodes=64,mode=2710,uid={config.session_uid},gid={group},nosuid,nodev,noexec"
     done = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", options, "axonos", folder],
@@ -55,15 +54,19 @@ def remove(folder: Path) -> bool:
     """Unmount and remove the folder; false if it was not there."""
     if not folder.exists():
         return False
+    _unmount(folder)
+    with suppress(FileNotFoundError):
+        folder.rmdir()
+    return True
+
+
+def _unmount(folder: Path) -> None:
     while folder.is_mount():
         done = subprocess.run(
             ["umount", "--lazy", folder], capture_output=True, text=True, timeout=20, check=False
         )
         if done.returncode:
             raise HostRefused("docker_error", f"umount: {done.stderr.strip()[:300]}")
-    with suppress(FileNotFoundError):
-        folder.rmdir()
-    return True
 
 
 def has_socket(config: HostConfig, folder: Path) -> bool:

@@ -116,7 +116,12 @@ class Leases:
         """Remove the lease and remember that the slot is over."""
         self._graves.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self.changing():
-            _replace(self._graves / slot, str(max(token, self.newest_token(slot))))
+            newest = str(max(token, self.newest_token(slot)))
+            try:
+                _replace(self._graves / slot, newest)
+            except OSError:  # a full disk: the lease's own room has to do
+                _overwrite(self._dir / f"{slot}.json", newest)
+                (self._dir / f"{slot}.json").replace(self._graves / slot)
             (self._dir / f"{slot}.json").unlink(missing_ok=True)
         self._sweep()
 
@@ -136,7 +141,7 @@ class Leases:
 
     def _sweep(self) -> None:
         oldest = time.time() - TOMBSTONE_LIFE_S
-        for grave in self._graves.iterdir():
+        for grave in [*self._graves.iterdir(), *self._dir.glob("*.new")]:
             with suppress(FileNotFoundError):
                 if grave.stat().st_mtime < oldest:
                     grave.unlink()
@@ -144,6 +149,16 @@ class Leases:
 
 def _replace(path: Path, text: str) -> None:
     new = path.with_name(f"{path.name}.{os.getpid()}.new")
-    new.write_text(text)
-    new.chmod(0o600)
-    new.replace(path)
+    try:
+        new.write_text(text)
+        new.chmod(0o600)
+        new.replace(path)
+    except OSError:
+        new.unlink(missing_ok=True)
+        raise
+
+
+def _overwrite(path: Path, text: str) -> None:
+    with path.open("r+") as file:
+        file.write(text)
+        file.truncate()

@@ -1,14 +1,15 @@
-"""What this host has of an instance: one entry per slot, from containers, leases and socket folders alike."""
+"""What a host has of an instance, one entry per slot: from containers, leases, networks, socket folders."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from controller.host import leftovers
 from controller.host.config import HostConfig
 from controller.host.engine import Engine, EngineRefused
 from controller.host.instants import parse_instant_ms
 from controller.host.leases import Leases
-from controller.host.names import LABEL_CONFIG, LABEL_INSTANCE, LABEL_SLOT, SLOT
+from controller.host.names import LABEL_CONFIG, LABEL_INSTANCE, LABEL_SLOT
 from controller.host.words import HostRefused
 
 Known = dict[tuple[str, str], dict[str, Any]]
@@ -18,15 +19,16 @@ def probe(config: HostConfig) -> dict[str, Any]:
     """All slots of the instance on this host.
 
     Returns:
-        `slots`, sorted; a lease or a folder without a container is a slot in state `missing`.
+        `slots`, sorted; a lease, network or folder without a container is a slot in state `missing`.
 
     Raises:
         HostRefused: docker_error, timeout or host_unreachable.
     """
     with Engine(timeout_s=5) as engine:
+        left, _ = leftovers.find(config, engine)
         slots = containers(config, engine)
     known = {one["slot"] for one in slots}
-    leftover = {lease.slot for lease in Leases(config.run_dir).all()} | _folders(config)
+    leftover = {lease.slot for lease in Leases(config.run_dir).all()} | left
     slots += [_missing(slot) for slot in leftover - known]
     return {"ok": True, "slots": sorted(slots, key=lambda one: str(one["slot"]))}
 
@@ -68,13 +70,6 @@ def _slot(engine: Engine, identifier: str) -> dict[str, Any] | None:
         "finished_at_ms": None if state["Running"] else parse_instant_ms(state["FinishedAt"]),
         "config_digest": labels.get(LABEL_CONFIG, ""),
     }
-
-
-def _folders(config: HostConfig) -> set[str]:
-    folder = config.run_dir / "slots"
-    return (
-        {path.name for path in folder.glob("s-*") if SLOT.fullmatch(path.name)} if folder.is_dir() else set()
-    )
 
 
 def _missing(slot: str) -> dict[str, Any]:

@@ -40,12 +40,25 @@ class StartRequest:
 
 @dataclass(frozen=True)
 class StopRequest:
-    """One slot to clear, whatever is left of it."""
+    """One slot to clear, whatever is left of it. `gpus` are checked afterwards; none where it holds none."""
 
     instance: str
     slot: str
     fencing_token: int
     timeout_s: int
+    gpus: tuple[str, ...] = ()
+    simulated: bool = True
+    gpus_since_ms: int = 0
+
+
+@dataclass(frozen=True)
+class CheckRequest:
+    """GPUs to look at. Xid errors before `gpus_since_ms` (host wall clock) are not theirs."""
+
+    instance: str
+    gpus: tuple[str, ...]
+    simulated: bool
+    gpus_since_ms: int
 
 
 @dataclass(frozen=True)
@@ -69,6 +82,17 @@ def _flag(value: Any) -> bool:
 
 
 _GPU = _matches(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
+
+
+def _gpus(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) <= 64
+        and all(map(_GPU, value))
+        and len(set(value)) == len(value)
+    )
+
+
 _COMMON: dict[str, Check] = {
     "instance": _matches(INSTANCE.pattern),
     "slot": _matches(SLOT.pattern),
@@ -82,7 +106,7 @@ _START: dict[str, Check] = _COMMON | {
     "image": _matches(r"sha256:[0-9a-f]{64}"),
     "config_digest": _matches(r"[A-Za-z0-9:]{8,80}"),
     "home": _matches(r"0x[0-9a-f]{40}"),
-    "gpus": lambda v: isinstance(v, list) and len(v) <= 64 and all(map(_GPU, v)) and len(set(v)) == len(v),
+    "gpus": _gpus,
     "simulated": _flag,
     "cpus": lambda v: type(v) in (int, float) and 0.01 <= v <= 4096,
     "memory_mib": _whole(64, 2**24),
@@ -91,7 +115,10 @@ _START: dict[str, Check] = _COMMON | {
     "fresh_start": _flag,
     "start_timeout_s": _whole(1, 600),
 }
-_STOP: dict[str, Check] = _COMMON | {"timeout_s": _whole(0, 120)}
+_GPUS: dict[str, Check] = {"gpus": _gpus, "simulated": _flag, "gpus_since_ms": _whole(0, 2**53)}
+_STOP: dict[str, Check] = _COMMON | {"timeout_s": _whole(0, 120)} | _GPUS
+_CHECK: dict[str, Check] = {"instance": _COMMON["instance"]} | _GPUS
+_NO_GPUS: dict[str, Any] = {"gpus": [], "simulated": True, "gpus_since_ms": 0}
 _PROBE: dict[str, Check] = {"instance": _COMMON["instance"]}
 
 
@@ -109,7 +136,14 @@ def parse_start(data: Any) -> StartRequest:
 
 def parse_stop(data: Any) -> StopRequest:
     """Check a stop request. Raises HostRefused bad_input."""
-    return StopRequest(**_fields(data, _STOP))
+    fields = _fields({**_NO_GPUS, **data} if isinstance(data, dict) else data, _STOP)
+    return StopRequest(**{**fields, "gpus": tuple(fields["gpus"])})
+
+
+def parse_check(data: Any) -> CheckRequest:
+    """Check a request to look at GPUs. Raises HostRefused bad_input."""
+    fields = _fields(data, _CHECK)
+    return CheckRequest(**{**fields, "gpus": tuple(fields["gpus"])})
 
 
 def parse_probe(data: Any) -> ProbeRequest:

@@ -16,6 +16,7 @@ from controller.host import container, firewall, folder, homes
 from controller.host.attempt import Start, asked, inspect
 from controller.host.config import HostConfig
 from controller.host.engine import Engine, EngineRefused
+from controller.host.instants import now_ms
 from controller.host.leases import Lease, Leases
 from controller.host.names import LABEL_CONFIG, Slot
 from controller.host.paint import wait_painted
@@ -50,8 +51,9 @@ def start(config: HostConfig, request: StartRequest) -> dict[str, Any]:
         asked(run.engine, "POST", f"/containers/{identifier}/update", share)
     except BaseException:
         with run.leases.locked(request.slot):
-            made_here = found is None
-            if made_here and run.leases.stopped_token(request.slot) < request.fencing_token:
+            lease = run.leases.read(request.slot)
+            still_ours = lease is not None and lease.fencing_token == request.fencing_token
+            if found is None and still_ours:
                 _take_back(run)
         raise
     return {
@@ -82,6 +84,8 @@ def _check_token(run: Start) -> None:
     token, slot = run.request.fencing_token, run.slot.id
     if token < run.leases.newest_token(slot) or token <= run.leases.stopped_token(slot):
         raise HostRefused("stale_token", f"slot {slot} was taken over or stopped since")
+    if run.request.lease_until_ms <= now_ms():
+        raise HostRefused("stale_token", f"slot {slot}: the request's lease has run out on its way")
 
 
 def _claim(run: Start) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 RETRY = {
     "bad_input": "stop",
     "config_conflict": "stop",
+    "disk_full": "elsewhere",
     "docker_error": "elsewhere",
     "gpu_busy": "elsewhere",
     "host_unreachable": "elsewhere",

@@ -158,7 +158,7 @@ def test_walls_that_fell_are_put_back(host, guarded, damage):
 
 def test_without_an_engine_nothing_is_reported_and_nothing_ends(host, guarded):
     guard, script, clock = guarded
-    host.started(lease_until_ms=clock[0] + 1)
+    host.started(lease_until_ms=clock[0] + 5_000)
     working, guard._engine = guard._engine, Engine("/nonexistent/docker.sock")
     clock[0] += 10_000
     assert guard.step(woken=True) == 1_000

@@ -13,7 +13,8 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 
 DEFAULT_PROGRAM = "/var/lib/axonos/venv/bin/axonos-host"
-ACTIONS = ("start", "stop", "probe")
+ACTIONS = ("start", "stop", "probe", "check")
+CHANGELESS = ("probe", "check")
 
 
 class ActionModule(ActionBase):  # type: ignore[misc] # ansible ships no types
@@ -31,7 +32,7 @@ class ActionModule(ActionBase):  # type: ignore[misc] # ansible ships no types
             return result | _failed(
                 "bad_input", f"operation: {', '.join(ACTIONS)}; request: an object", "stop"
             )
-        if self._task.check_mode and operation != "probe":
+        if self._task.check_mode and operation not in CHANGELESS:
             return result | self._foretell(operation, request)
         return result | _result(self._ask(operation, request))
 
