@@ -133,6 +133,27 @@ class UnsupportedToken(NothingForUs):
     code = "unsupported_token"
 
 
+class EntryRefused(Refused):
+    """This entry cannot be made."""
+
+    code = "entry_refused"
+    status = 409
+
+
+class RequestConflict(Refused):
+    """This request id stands for another entry. Use a new one for a new entry."""
+
+    code = "request_conflict"
+    status = 409
+
+
+class AssignmentRefused(Refused):
+    """This deposit cannot be assigned."""
+
+    code = "assignment_refused"
+    status = 409
+
+
 class Unavailable(AxonosError):
     """A part of the platform cannot be reached right now. Try again in a moment."""
 

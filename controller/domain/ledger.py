@@ -45,7 +45,7 @@ def unit_of(code: str) -> str:
     family, _, rest = code.partition(":")
     if family in {"user", "issued", "used"} and rest:
         return GPU_MS
-    if family in {"chain", "received", "suspense"} and rest.count(":") == 1:
+    if family in {"chain", "received", "suspense", "returned"} and rest.count(":") == 1:
         return rest
     raise ValueError(f"unknown account {code!r}")
 

@@ -5,6 +5,7 @@ from controller.models.chain import ChainCursor, ChainHeader
 from controller.models.hosts import Gpu, Host, Slot
 from controller.models.ledger import Account, Hold, JournalBatch, Transfer, UsageWindow
 from controller.models.money import MoneyEvent, MoneyEventTransition, OperatorAlert, SentTransaction
+from controller.models.operator import DepositAssignment, LedgerRequest
 from controller.models.quotes import Quote
 from controller.models.runs import Run, RunEvent
 from controller.models.sessions import DesktopWarning, GpuSession, SessionEvent
@@ -14,12 +15,14 @@ __all__ = [
     "Account",
     "ChainCursor",
     "ChainHeader",
+    "DepositAssignment",
     "DesktopWarning",
     "Gpu",
     "GpuSession",
     "Hold",
     "Host",
     "JournalBatch",
+    "LedgerRequest",
     "MoneyEvent",
     "MoneyEventTransition",
     "OperatorAlert",

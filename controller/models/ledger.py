@@ -8,6 +8,7 @@ from sqlalchemy import CheckConstraint, Column, Index, Numeric, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 from controller.models.base import bigint, json_object
+from controller.models.seal import seal_column, sealed
 
 
 class Account(SQLModel, table=True):
@@ -59,6 +60,7 @@ class Transfer(SQLModel, table=True):
     evidence: dict[str, Any] = json_object()
 
 
+@sealed
 class Hold(SQLModel, table=True):
     """GPU-milliseconds set aside for a claim, so two claims cannot spend one balance."""
 
@@ -73,8 +75,10 @@ class Hold(SQLModel, table=True):
     amount_gpu_ms: int = bigint()
     created_at_ms: int = bigint()
     released_at_ms: int | None = bigint(default=None, nullable=True)
+    seal: str = seal_column()
 
 
+@sealed
 class UsageWindow(SQLModel, table=True):
     """A billed stretch [from, to) of one session, or a `gap` without proof of life that was not billed."""
 
@@ -91,3 +95,4 @@ class UsageWindow(SQLModel, table=True):
     gpus: int
     kind: str
     transfer_key: str | None = Field(default=None)
+    seal: str = seal_column()

@@ -8,6 +8,7 @@ from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 from controller.models.base import bigint, json_object, token_amount
+from controller.models.seal import seal_column, sealed
 
 STATES = (
     "seen",
@@ -21,9 +22,11 @@ STATES = (
     "price_pending",
     "reversed",
     "own_move",
+    "returned",
 )
 
 
+@sealed
 class MoneyEvent(SQLModel, table=True):
     """Key = (chain, tx hash, position): `log:<ordinal in the receipt>` or `eth:<frame path>`.
 
@@ -60,8 +63,10 @@ class MoneyEvent(SQLModel, table=True):
     waits_why: str | None = Field(default=None)
     top_up_due: bool = Field(default=False)
     evidence: dict[str, Any] = json_object()
+    seal: str = seal_column()
 
 
+@sealed
 class MoneyEventTransition(SQLModel, table=True):
     """Each change of a money event's state is a row, never an overwrite."""
 
@@ -72,6 +77,7 @@ class MoneyEventTransition(SQLModel, table=True):
     from_state: str | None
     to_state: str
     why: str
+    seal: str = seal_column()
 
 
 class SentTransaction(SQLModel, table=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sqlalchemy import Index
 from sqlmodel import Field, SQLModel
 
 from controller.models.base import bigint
@@ -27,14 +28,22 @@ class SignInNonce(SQLModel, table=True):
 
 
 class WebSession(SQLModel, table=True):
-    """A signed-in browser. Only the SHA-256 of the cookie is stored."""
+    """A signed-in browser. Only the SHA-256 of the cookie is stored.
+
+    A contract wallet's answer may change, so what it was asked is kept and asked again: digest and
+    signature of the sign-in, and when; all three are None for a plain wallet.
+    """
 
     __tablename__ = "web_session"
+    __table_args__ = (Index("ix_web_session_recheck", "recheck_at_ms"),)
     token_hash: str = Field(primary_key=True)
     wallet: str = Field(foreign_key="wallet.address", index=True)
     csrf_token: str
     created_at_ms: int = bigint()
     expires_at_ms: int = bigint(index=True)
+    contract_digest: str | None = Field(default=None, max_length=66)
+    contract_signature: str | None = Field(default=None)
+    recheck_at_ms: int | None = bigint(default=None, nullable=True)
 
 
 class RateLimit(SQLModel, table=True):

@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sqlalchemy import text
-from sqlmodel import Session
+from sqlmodel import Session, col, select
 
 from controller.domain.ledger import Posting, user_account
 from controller.errors import NotEnoughCredit
+from controller.models import Hold
 from controller.services.audit import audit, problems
 from controller.services.ledger_post import lock_journal, post
 from controller.services.statement import StatementLine, statement, statement_lines
@@ -77,16 +78,17 @@ def hold(db: Session, wallet: str, session_id: str, amount_gpu_ms: int, now_ms: 
     available = balance(db, wallet).available_gpu_ms
     if account_id is None or available < amount_gpu_ms:
         raise NotEnoughCredit(available_gpu_ms=available, needed_gpu_ms=amount_gpu_ms)
-    db.execute(
-        text("""INSERT INTO hold (account_id, session_id, amount_gpu_ms, created_at_ms)
-                VALUES (:account, :session, :amount, :now)"""),
-        {"account": account_id, "session": session_id, "amount": amount_gpu_ms, "now": now_ms},
+    db.add(
+        Hold(account_id=account_id, session_id=session_id, amount_gpu_ms=amount_gpu_ms, created_at_ms=now_ms)
     )
+    db.flush()
 
 
 def release_hold(db: Session, session_id: str, now_ms: int) -> None:
     """Give a session's hold back; nothing happens where none is open."""
-    db.execute(
-        text("UPDATE hold SET released_at_ms = :now WHERE session_id = :session AND released_at_ms IS NULL"),
-        {"now": now_ms, "session": session_id},
-    )
+    open_hold = select(Hold).where(Hold.session_id == session_id, col(Hold.released_at_ms).is_(None))
+    held = db.exec(open_hold.with_for_update()).one_or_none()
+    if held is not None:
+        held.released_at_ms = now_ms
+        db.add(held)
+        db.flush()

@@ -16,6 +16,7 @@ from controller.domain.ledger import use_key, user_account
 from controller.domain.lifecycle import Life, billable_until
 from controller.domain.metering import Kind, Window
 from controller.models import GpuSession, Slot, UsageWindow
+from controller.models.seal import seal_of
 from controller.services import ledger, locks
 from controller.services.deps import Deps
 from controller.services.life import life_of
@@ -41,9 +42,10 @@ _MOVE_MARKS = text(
 )
 _WRITE_WINDOWS = text(
     """
-    INSERT INTO usage_window (session_id, from_ms, to_ms, gpus, kind, transfer_key)
-    SELECT * FROM unnest(CAST(:ids AS text[]), CAST(:starts AS bigint[]), CAST(:ends AS bigint[]),
-                         CAST(:gpus AS int[]), CAST(:kinds AS text[]), CAST(:keys AS text[]))
+    INSERT INTO usage_window (session_id, from_ms, to_ms, gpus, kind, transfer_key, seal)
+    SELECT * FROM unnest(CAST(:session_id AS text[]), CAST(:from_ms AS bigint[]), CAST(:to_ms AS bigint[]),
+                         CAST(:gpus AS int[]), CAST(:kind AS text[]), CAST(:transfer_key AS text[]),
+                         CAST(:seal AS text[]))
     """
 )
 
@@ -169,14 +171,17 @@ def _charge(db: Session, metered: Sequence[Metered], now_ms: int) -> None:
 
 def _write_windows(db: Session, windows: Sequence[tuple[str, Window]]) -> None:
     """One statement for any number of windows; a used one names its transfer."""
-    db.connection().execute(
-        _WRITE_WINDOWS,
+    rows = [
         {
-            "ids": [session_id for session_id, _ in windows],
-            "starts": [window.from_ms for _, window in windows],
-            "ends": [window.to_ms for _, window in windows],
-            "gpus": [window.gpus for _, window in windows],
-            "kinds": [window.kind for _, window in windows],
-            "keys": [use_key(i, w.from_ms) if w.kind == "used" else None for i, w in windows],
-        },
-    )
+            "session_id": session_id,
+            "from_ms": window.from_ms,
+            "to_ms": window.to_ms,
+            "gpus": window.gpus,
+            "kind": window.kind,
+            "transfer_key": use_key(session_id, window.from_ms) if window.kind == "used" else None,
+        }
+        for session_id, window in windows
+    ]
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    seals = [seal_of("usage_window", row) for row in rows]
+    db.connection().execute(_WRITE_WINDOWS, {**columns, "seal": seals})

@@ -10,6 +10,7 @@ import hashlib
 import re
 import secrets
 from dataclasses import dataclass
+from typing import Any
 
 from eth_utils.address import to_checksum_address
 from sqlalchemy import delete
@@ -19,7 +20,9 @@ from sqlmodel import Session, col, select
 from controller.domain.sign_in_text import LIFE_MS, MAX_CHARS, Site, new_nonce, nonce_of, sign_in_text
 from controller.errors import BadInput, SignInRefused, TooManyRequests
 from controller.models import RateLimit, SignInNonce, Wallet, WebSession
+from controller.services import contract_sessions
 from controller.services.deps import Deps
+from controller.services.ports import SignedBy
 
 SESSION_LIFE_MS = 12 * 3_600_000
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
@@ -108,8 +111,9 @@ def sign_in(
     """
     asked = _asked(deps, message, browser_hash)
     refusal: SignInRefused | None = None
+    signed = SignedBy("", None)
     try:
-        _verify(deps, asked, message, signature)
+        signed = _verify(deps, asked, message, signature)
     except SignInRefused as error:
         refusal = error
     now_ms = deps.clock.now_ms()
@@ -121,7 +125,7 @@ def sign_in(
             delete(SignInNonce).where(col(SignInNonce.nonce) == asked.nonce).returning(col(SignInNonce.nonce))
         ).all()
         if used and refusal is None:
-            _open(db, opened, now_ms, old_token)
+            _open(db, opened, now_ms, old_token, contract_sessions.asked_again(signed, signature, now_ms))
     if refusal:
         raise refusal
     if not used:
@@ -135,7 +139,11 @@ def who(deps: Deps, token: str | None) -> Visitor | None:
         return None
     with deps.database.begin() as db:
         row = db.get(WebSession, hash_secret(token))
-    if row is None or row.expires_at_ms <= deps.clock.now_ms():
+    now_ms = deps.clock.now_ms()
+    if row is None or row.expires_at_ms <= now_ms:
+        return None
+    # Nobody asked the contract again: better signed out than signed in on an old word.
+    if row.recheck_at_ms is not None and row.recheck_at_ms + contract_sessions.RECHECK_MS <= now_ms:
         return None
     return Visitor(row.wallet, row.csrf_token, row.expires_at_ms)
 
@@ -204,18 +212,21 @@ def _asked(deps: Deps, message: str, browser_hash: str) -> SignInNonce:
     return row
 
 
-def _verify(deps: Deps, asked: SignInNonce, message: str, signature: str) -> None:
+def _verify(deps: Deps, asked: SignInNonce, message: str, signature: str) -> SignedBy:
     site = _site(deps)
     if asked.expires_at_ms <= deps.clock.now_ms():
         raise SignInRefused("This sign-in has run out. Sign in again.", reason="expired")
-    wallet = deps.sign_in.verify(
+    signed = deps.sign_in.verify(
         message, signature, domain=site.domain, uri=site.uri, chain_id=site.chain_id, nonce=asked.nonce
     )
-    if wallet != asked.address or message != asked.message:
+    if signed.wallet != asked.address or message != asked.message:
         raise SignInRefused("The signed text is not the one this site made. Sign in again.", reason="altered")
+    return signed
 
 
-def _open(db: Session, opened: SignedIn, now_ms: int, old_token: str | None) -> None:
+def _open(
+    db: Session, opened: SignedIn, now_ms: int, old_token: str | None, asked_again: dict[str, Any]
+) -> None:
     db.execute(insert(Wallet).values(address=opened.wallet, created_at_ms=now_ms).on_conflict_do_nothing())
     gone = [
         col(WebSession.expires_at_ms) <= now_ms,
@@ -229,5 +240,6 @@ def _open(db: Session, opened: SignedIn, now_ms: int, old_token: str | None) -> 
             csrf_token=opened.csrf_token,
             created_at_ms=now_ms,
             expires_at_ms=opened.expires_at_ms,
+            **asked_again,
         )
     )

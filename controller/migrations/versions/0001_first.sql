@@ -75,9 +75,10 @@ CREATE TABLE money_event (
     waits_why VARCHAR,
     top_up_due BOOLEAN NOT NULL,
     evidence JSONB NOT NULL,
+    seal VARCHAR(64) DEFAULT '' NOT NULL,
     CONSTRAINT pk_money_event PRIMARY KEY (id),
     CONSTRAINT uq_money_event_chain_id_tx_hash_position UNIQUE (chain_id, tx_hash, position),
-    CONSTRAINT ck_money_event_state CHECK (state IN ('seen', 'confirming', 'credited', 'final', 'orphaned', 'below_min', 'unattributed', 'wrong_asset', 'price_pending', 'reversed', 'own_move')),
+    CONSTRAINT ck_money_event_state CHECK (state IN ('seen', 'confirming', 'credited', 'final', 'orphaned', 'below_min', 'unattributed', 'wrong_asset', 'price_pending', 'reversed', 'own_move', 'returned')),
     CONSTRAINT ck_money_event_positive CHECK (amount > 0)
 );
 CREATE INDEX ix_money_event_block_number ON money_event (block_number);
@@ -139,6 +140,7 @@ CREATE TABLE money_event_transition (
     from_state VARCHAR,
     to_state VARCHAR NOT NULL,
     why VARCHAR NOT NULL,
+    seal VARCHAR(64) DEFAULT '' NOT NULL,
     CONSTRAINT pk_money_event_transition PRIMARY KEY (id),
     CONSTRAINT fk_money_event_transition_event_id_money_event FOREIGN KEY(event_id) REFERENCES money_event (id)
 );
@@ -218,10 +220,14 @@ CREATE TABLE web_session (
     csrf_token VARCHAR NOT NULL,
     created_at_ms BIGINT NOT NULL,
     expires_at_ms BIGINT NOT NULL,
+    contract_digest VARCHAR(66),
+    contract_signature VARCHAR,
+    recheck_at_ms BIGINT,
     CONSTRAINT pk_web_session PRIMARY KEY (token_hash),
     CONSTRAINT fk_web_session_wallet_wallet FOREIGN KEY(wallet) REFERENCES wallet (address)
 );
 CREATE INDEX ix_web_session_expires_at_ms ON web_session (expires_at_ms);
+CREATE INDEX ix_web_session_recheck ON web_session (recheck_at_ms);
 CREATE INDEX ix_web_session_wallet ON web_session (wallet);
 
 CREATE TABLE gpu (
@@ -281,6 +287,7 @@ CREATE TABLE hold (
     amount_gpu_ms BIGINT NOT NULL,
     created_at_ms BIGINT NOT NULL,
     released_at_ms BIGINT,
+    seal VARCHAR(64) DEFAULT '' NOT NULL,
     CONSTRAINT pk_hold PRIMARY KEY (id),
     CONSTRAINT ck_hold_positive CHECK (amount_gpu_ms > 0),
     CONSTRAINT fk_hold_account_id_account FOREIGN KEY(account_id) REFERENCES account (id),
@@ -341,6 +348,7 @@ CREATE TABLE usage_window (
     gpus INTEGER NOT NULL,
     kind VARCHAR NOT NULL,
     transfer_key VARCHAR,
+    seal VARCHAR(64) DEFAULT '' NOT NULL,
     CONSTRAINT pk_usage_window PRIMARY KEY (id),
     CONSTRAINT uq_usage_window_session_id_from_ms UNIQUE (session_id, from_ms),
     CONSTRAINT ck_usage_window_forward CHECK (to_ms > from_ms),
@@ -372,6 +380,50 @@ CREATE TABLE run_event (
     data JSONB NOT NULL,
     CONSTRAINT pk_run_event PRIMARY KEY (run_id, attempt, seq),
     CONSTRAINT fk_run_event_run_id_run FOREIGN KEY(run_id) REFERENCES run (id)
+);
+
+CREATE TABLE ledger_request (
+    request_id VARCHAR(64) NOT NULL,
+    kind VARCHAR NOT NULL,
+    wallet VARCHAR(42),
+    gpu_ms BIGINT NOT NULL,
+    event_id BIGINT,
+    session_id VARCHAR(36),
+    reason VARCHAR NOT NULL,
+    proof VARCHAR NOT NULL,
+    actor VARCHAR NOT NULL,
+    asked_at_ms BIGINT NOT NULL,
+    state VARCHAR NOT NULL,
+    approver VARCHAR,
+    decided_at_ms BIGINT,
+    seal VARCHAR(64) DEFAULT '' NOT NULL,
+    CONSTRAINT pk_ledger_request PRIMARY KEY (request_id),
+    CONSTRAINT ck_ledger_request_kind CHECK (kind IN ('credit', 'refund', 'adjust', 'assign', 'return')),
+    CONSTRAINT ck_ledger_request_state CHECK (state IN ('waiting', 'done', 'refused')),
+    CONSTRAINT ck_ledger_request_four_eyes CHECK (state <> 'done' OR approver IS NULL OR actor <> approver),
+    CONSTRAINT fk_ledger_request_event_id_money_event FOREIGN KEY(event_id) REFERENCES money_event (id),
+    CONSTRAINT fk_ledger_request_session_id_gpu_session FOREIGN KEY(session_id) REFERENCES gpu_session (id)
+);
+CREATE INDEX ix_ledger_request_actor ON ledger_request (actor, asked_at_ms);
+CREATE INDEX ix_ledger_request_session_id ON ledger_request (session_id);
+CREATE INDEX ix_ledger_request_state ON ledger_request (state);
+CREATE UNIQUE INDEX uq_ledger_request_event ON ledger_request (event_id) WHERE state <> 'refused';
+
+CREATE TABLE deposit_assignment (
+    id BIGSERIAL NOT NULL,
+    event_id BIGINT NOT NULL,
+    signer VARCHAR(42) NOT NULL,
+    beneficiary VARCHAR(42) NOT NULL,
+    nonce VARCHAR(78) NOT NULL,
+    deadline_s BIGINT NOT NULL,
+    signature VARCHAR NOT NULL,
+    gpu_ms BIGINT NOT NULL,
+    at_ms BIGINT NOT NULL,
+    seal VARCHAR(64) DEFAULT '' NOT NULL,
+    CONSTRAINT pk_deposit_assignment PRIMARY KEY (id),
+    CONSTRAINT uq_deposit_assignment_event_id UNIQUE (event_id),
+    CONSTRAINT uq_deposit_assignment_signer UNIQUE (signer, nonce),
+    CONSTRAINT fk_deposit_assignment_event_id_money_event FOREIGN KEY(event_id) REFERENCES money_event (id)
 );
 
 -- Money's rows are added, never changed: not by a slip of the program, not by hand.
