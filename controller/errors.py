@@ -154,6 +154,28 @@ class AssignmentRefused(Refused):
     status = 409
 
 
+class RailNotOffered(Refused):
+    """This currency is not accepted here."""
+
+    code = "rail_not_offered"
+    status = 409
+
+
+class AmountRefused(Refused):
+    """No price is held for an amount below the minimum or above the most a quote may be for."""
+
+    code = "amount_refused"
+    status = 409
+
+
+class TooManyQuotes(Refused):
+    """Your wallet holds as many open quotes as it may. Wait until one runs out, or use it."""
+
+    code = "too_many_quotes"
+    status = 429
+    retry = True
+
+
 class Unavailable(AxonosError):
     """A part of the platform cannot be reached right now. Try again in a moment."""
 

@@ -136,9 +136,11 @@ class Pricing(Section):
 
 
 class Quotes(Section):
-    """Binding quotes: how long one holds."""
+    """Binding quotes: how long one holds, how many a wallet may have open, and how much one may be for."""
 
     minutes: int = Field(default=15, ge=1, le=1440)
+    open_per_wallet: int = Field(default=5, ge=1, le=100)
+    max_gpu_hours: int = Field(default=1_000, ge=1)
 
 
 class Ledger(Section):
