@@ -1,31 +1,57 @@
-"""Runs playbooks through ansible-runner: one private folder and one ident per run, both gone afterwards."""
+"""Runs playbooks through ansible-runner: one private folder and one ident per run, both gone afterwards.
+
+Warm where it can be (`controller/adapters/warm`): then the `ansible-playbook` that ansible-runner starts is
+a fork of a server. Cold it is the real program. Both give the same events, the same answer, the same status.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import ansible_runner
+from ansible_runner.config.runner import RunnerConfig
 
+from controller.adapters.run_answer import Answer, Stages
+from controller.adapters.run_folders import RunFolders
+from controller.adapters.warm import processes
+from controller.adapters.warm.keeper import WarmAnsible
 from controller.services.ports import RunOutcome
 
 log = logging.getLogger(__name__)
 Event = dict[str, Any]
+_OF_THE_RUN = ("AWX_ISOLATED_DATA_DIR", "ANSIBLE_CACHE_PLUGIN_CONNECTION")
 
 
 class AnsibleProvisioner:
     """Implements `ports.Provisioner`. Threads may share it."""
 
-    def __init__(self, playbooks_dir: Path, state_dir: Path) -> None:
-        """Args: where the playbooks and their ansible.cfg are; the instance's state folder, on every host."""
+    def __init__(self, playbooks_dir: Path, state_dir: Path, *, warm: bool = True) -> None:
+        """A warm server is started at once; runs before it is ready are cold.
+
+        Args:
+            playbooks_dir: where the playbooks and their ansible.cfg are.
+            state_dir: the instance's state folder, on every host.
+            warm: False to run every playbook by itself.
+        """
         self._playbooks, self._state = playbooks_dir, state_dir
-        self._runs = state_dir / "runs"
+        self._folders = RunFolders(state_dir / "runs")
+        self.warm: WarmAnsible | None = None
+        if warm:
+            self.warm = WarmAnsible(self._folders.folder / "warm", playbooks_dir, self._server_environment())
+            self.warm.start()
+
+    def close(self) -> None:
+        """End the warm server, and with it whatever still runs; nothing is left on disk."""
+        if self.warm is not None:
+            self.warm.close()
+        self._folders.close()
 
     def run(
         self,
@@ -37,35 +63,40 @@ class AnsibleProvisioner:
         on_event: Callable[[Event], None],
         timeout_s: int,
     ) -> RunOutcome:
-        self._runs.mkdir(parents=True, exist_ok=True, mode=0o700)
-        private = Path(tempfile.mkdtemp(prefix=f"run-{run_id}-", dir=self._runs))
-        answer = _Answer()
+        private: Path | None = None
+        answer, stages = Answer(), Stages()
 
         def heard(event: Event) -> bool:
+            stages.hear(event)
             answer.hear(event)
             on_event(event)
             return False  # events go to the database; no file is kept
 
         try:
+            private = self._folders.make(f"run-{run_id}")
+            _write(private / "inventory" / "hosts.json", self._inventory(host))
+            _write(private / "env" / "extravars", variables)  # a process list shows arguments
+            _write(private / "env" / "settings", {"pexpect_timeout": 1})  # how often it looks at the time
             runner = ansible_runner.run(
                 private_data_dir=str(private),
                 ident=str(run_id),
                 playbook=str(self._playbooks / playbook),
-                inventory=self._inventory(host),
-                extravars=variables,
-                envvars=self._environment(),
+                envvars=self._environment() | {"AXONOS_RUN_WAY": str(private / "way")},
                 event_handler=heard,
                 timeout=timeout_s,
                 quiet=True,
                 suppress_env_files=True,
             )
+            if runner.status == "timeout":
+                processes.kill_marked(f"AXONOS_RUN_WAY={private}/way")
         except Exception:
             log.exception("run %s: ansible-runner itself failed", run_id)
-            return RunOutcome(succeeded=False, result={}, error_code="runner_error")
+            return answer.broken()
         else:
-            return answer.outcome(str(runner.status))
+            return answer.outcome(str(runner.status), runner.rc, _way(private), stages.ended())
         finally:
-            shutil.rmtree(private, ignore_errors=True)
+            if private is not None:
+                shutil.rmtree(private, ignore_errors=True)
 
     def _inventory(self, host: dict[str, Any]) -> dict[str, Any]:
         facts = {
@@ -79,38 +110,33 @@ class AnsibleProvisioner:
         return {"all": {"hosts": {host["name"]: facts}}}
 
     def _environment(self) -> dict[str, str]:
-        programs = str(Path(sys.executable).parent)
+        programs = [str(self.warm.programs)] if self.warm else []
         return {
             "ANSIBLE_CONFIG": str(self._playbooks / "ansible.cfg"),
-            "ANSIBLE_LOCAL_TEMP": str(self._runs / "ansible-tmp"),
-            "PATH": f"{programs}:{os.defpath}",
+            "ANSIBLE_HOST_KEY_CHECKING": "True",  # ansible-runner's own default is not to look
+            "ANSIBLE_LOCAL_TEMP": str(self._folders.folder / "tmp"),
+            "ANSIBLE_NOCOLOR": "True",
+            "PATH": ":".join([*programs, str(Path(sys.executable).parent), os.defpath]),
             "LC_ALL": "C.UTF-8",
         }
 
+    def _server_environment(self) -> dict[str, str]:
+        """What ansible-runner would give to a run, without what is one run's alone."""
+        private = self._folders.make("environment")
+        config = RunnerConfig(private_data_dir=str(private), envvars=self._environment(), quiet=True)
+        config.prepare_env()
+        shutil.rmtree(private)
+        return {name: value for name, value in config.env.items() if name not in _OF_THE_RUN}
 
-class _Answer:
-    """Picks the action plugin's answer, or the word for a failure before it, out of the events."""
 
-    def __init__(self) -> None:
-        self._result: dict[str, Any] = {}
-        self._unreachable = False
+def _write(path: Path, value: dict[str, Any]) -> None:
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    path.write_text(json.dumps(value))
 
-    def hear(self, event: Event) -> None:
-        kind = event.get("event")
-        if kind == "runner_on_unreachable":
-            self._unreachable = True
-        if kind in ("runner_on_ok", "runner_on_failed"):
-            found = (event.get("event_data") or {}).get("res", {}).get("axonos")
-            if isinstance(found, dict):
-                self._result = found
 
-    def outcome(self, status: str) -> RunOutcome:
-        if status == "successful" and self._result.get("ok"):
-            return RunOutcome(succeeded=True, result=self._result)
-        if status == "timeout":
-            code = "timeout"
-        elif self._unreachable:
-            code = "host_unreachable"
-        else:
-            code = str(self._result.get("code") or "run_failed")
-        return RunOutcome(succeeded=False, result=self._result, error_code=code)
+def _way(private: Path) -> str:
+    """`warm`, or `cold` and why; what the program that ansible-runner started wrote down."""
+    try:
+        return (private / "way").read_text()
+    except OSError:
+        return "cold"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from sqlmodel import Session
@@ -187,11 +187,18 @@ class ChainReader(Protocol):
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """How a playbook run ended. `result` is the action plugin's result object, if it got that far."""
+    """How a playbook run ended. `result` is the action plugin's result object, if it got that far.
+
+    `way` is how it was run (`warm`, `cold`) and `way_why` why not warm; `stages` are milliseconds since it
+    began.
+    """
 
     succeeded: bool
     result: dict[str, Any]
     error_code: str | None = None
+    way: str | None = None
+    way_why: str | None = None
+    stages: dict[str, int] = field(default_factory=dict)
 
 
 class Provisioner(Protocol):

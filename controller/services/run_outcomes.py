@@ -9,21 +9,22 @@ from sqlmodel import Session, select
 
 from controller.domain import lifecycle
 from controller.domain.metering import proof_of_life
-from controller.domain.placement import after_stop, gpu_step
-from controller.models import Gpu, GpuSession, Host, Run, Slot
-from controller.services import ends, ledger, life, observations, runs
+from controller.models import GpuSession, Run, Slot
+from controller.services import (
+    alerts,
+    ends,
+    gpu_hygiene,
+    ledger,
+    life,
+    observations,
+    runs,
+    start_failures,
+)
 from controller.services.deps import Deps
 from controller.services.ports import RunOutcome
 
 MAX_STARTS = 3
-_SENTENCES = {
-    "host_unreachable": "the GPU host could not be reached",
-    "image_missing": "the desktop image is missing on the GPU host",
-    "gpu_busy": "a GPU was still in use",
-    "volume_busy": "your files are still in use by an earlier desktop",
-    "timeout": "the desktop took too long to start",
-    "not_painted": "the desktop did not appear in time",
-}
+STOP_ALERT_AFTER = 5
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ def finish(deps: Deps, taken: runs.Taken, outcome: RunOutcome) -> bool:
     Returns:
         False when another worker holds the run by now: this outcome is dropped.
     """
+    if taken.playbook == runs.CHECK:
+        return gpu_hygiene.finish_check(deps, taken, outcome)
     if taken.slot is None or taken.session is None:
         return _finish_probe(deps, taken, outcome)
     now = deps.clock.now_ms()
@@ -55,6 +58,7 @@ def finish(deps: Deps, taken: runs.Taken, outcome: RunOutcome) -> bool:
         run = runs.lock_taken(db, taken)
         if run is None:
             return False
+        runs.note_way(run, taken, outcome, now)
         follow = _started if taken.playbook == runs.START else _stopped
         follow(db, _Locked(run, row, slot), outcome, now)
         db.add(run)
@@ -74,10 +78,27 @@ def _started(db: Session, at: _Locked, outcome: RunOutcome, now: int) -> None:
         return
     runs.settle_run(at.run, "failed", now, answer, error)
     if starting:
-        why = _SENTENCES.get(error, "the desktop could not be started")
+        db.add(at.run)
+        db.flush()
+        _not_started(db, at, error, answer.get("retry", "elsewhere"), now)
+
+
+def _not_started(db: Session, at: _Locked, error: str, retry: str, now: int) -> None:
+    """Back to its place in the queue for another start, or failed for good; the slot is cleared either way.
+
+    The hold on the balance stays while it waits. Nothing was billed: the desktop never was.
+    """
+    slot = at.slot.id
+    if retry != "stop" and start_failures.count(db, at.row.id) < start_failures.MAX_PLACES:
+        life.write(db, at.row, lifecycle.requeued(life.life_of(at.row), start_failures.again(error), now))
+        at.row.slot_id = None
+        db.add(at.row)
+        db.flush()
+    else:
+        why = start_failures.sentence(error)
         life.write(db, at.row, lifecycle.failed(life.life_of(at.row), why, now))
         ledger.release_hold(db, at.row.id, now)
-        ends.stop_slot(db, at.slot.id, at.row.id, now)
+    ends.stop_slot(db, slot, at.row.id, now)
 
 
 def _up(db: Session, row: GpuSession, slot: Slot, answer: dict[str, Any], now: int) -> None:
@@ -99,27 +120,20 @@ def _stopped(db: Session, at: _Locked, outcome: RunOutcome, now: int) -> None:
     if not (outcome.succeeded and answer.get("ok")):
         error = outcome.error_code or answer.get("code") or "docker_error"
         runs.again(at.run, now, runs.backoff_ms(at.run.attempts), answer, error)
+        if at.run.attempts >= STOP_ALERT_AFTER:
+            why = f"{slot.id} on {slot.host}: {error}, {at.run.attempts} times"
+            alerts.raise_alert(db, "stop-fails", slot.id, why, now)
         return
     runs.settle_run(at.run, "succeeded", now, answer, None)
+    alerts.clear_alert(db, "stop-fails", slot.id, now)
     if answer.get("changed") and answer.get("stopped_at_ms") and slot.last_alive_ms is not None:
         slot.last_alive_ms = proof_of_life(slot.last_alive_ms, int(answer["stopped_at_ms"]), now)
     slot.state, slot.gone_at_ms = "gone", now
     db.add(slot)
     db.flush()
-    if at.row.state == "ending":
+    if at.row.state == "ending" and at.row.slot_id == slot.id:
         ends.finish_end(db, at.row, now)
-    _give_back_gpus(db, slot, answer.get("gpu_checks") or {})
-
-
-def _give_back_gpus(db: Session, slot: Slot, checks: dict[str, bool]) -> None:
-    """Leased -> dirty -> checked; the placement that follows takes the last step to free."""
-    simulated = db.exec(select(Host.simulated).where(Host.name == slot.host)).one()
-    for gpu in db.exec(select(Gpu).where(Gpu.slot_id == slot.id).with_for_update(key_share=True)):
-        dirty = gpu_step(gpu.state, "dirty")
-        after, gpu.why = after_stop(simulated=simulated, healthy=checks.get(gpu.uuid))
-        gpu.state = dirty if after == "dirty" else gpu_step(dirty, after)
-        gpu.slot_id = None
-        db.add(gpu)
+    gpu_hygiene.give_back(db, slot, answer.get("gpu_checks") or {}, now)
 
 
 def _finish_probe(deps: Deps, taken: runs.Taken, outcome: RunOutcome) -> bool:
@@ -131,6 +145,7 @@ def _finish_probe(deps: Deps, taken: runs.Taken, outcome: RunOutcome) -> bool:
         if run is None:
             return False
         now = deps.clock.now_ms()
+        runs.note_way(run, taken, outcome, now)
         state = "succeeded" if ok else "failed"
         runs.settle_run(run, state, now, outcome.result, outcome.error_code)
         db.add(run)

@@ -9,9 +9,10 @@ from typing import Any
 from controller.errors import DatabaseUnavailable
 from controller.services import run_outcomes, run_requests, runs
 from controller.services.deps import Deps
-from controller.services.ports import Provisioner
+from controller.services.ports import Provisioner, RunOutcome
 
 log = logging.getLogger(__name__)
+MAX_ATTEMPTS = 6  # a start that killed its worker this often is not tried again
 
 
 class Events:
@@ -62,6 +63,10 @@ def work(deps: Deps, provisioner: Provisioner, taken: runs.Taken) -> bool:
     Raises:
         DatabaseUnavailable: the outcome could not be written; the run is taken again after its lease.
     """
+    if taken.playbook == runs.START and taken.attempt > MAX_ATTEMPTS:
+        return run_outcomes.finish(
+            deps, taken, RunOutcome(succeeded=False, result={}, error_code="abandoned")
+        )
     with deps.database.begin() as db:
         request = run_requests.request(db, deps.settings, taken, deps.clock.now_ms())
         host = runs.host_facts(db, taken.host)
@@ -78,12 +83,14 @@ def work(deps: Deps, provisioner: Provisioner, taken: runs.Taken) -> bool:
     accepted = run_outcomes.finish(deps, taken, outcome)
     said = "succeeded" if outcome.succeeded else f"failed: {outcome.error_code}"
     log.info(
-        "run %s %s slot=%s attempt=%s %s%s",
+        "run %s %s slot=%s attempt=%s %s%s%s %s",
         taken.id,
         taken.playbook,
         taken.slot,
         taken.attempt,
         said,
         "" if accepted else " (dropped: lease lost)",
+        f" {outcome.way}: {outcome.way_why}" if outcome.way_why else f" {outcome.way}",
+        outcome.stages,
     )
     return accepted

@@ -15,11 +15,13 @@ from sqlmodel import Session, select
 
 from controller.models import Host, Run
 from controller.services.deps import Deps
+from controller.services.ports import RunOutcome
 
-LEASE_MS = 30_000
+LEASE_MS = 6_000  # a killed worker's runs go on this much later
 START = "session_start.yml"
 STOP = "session_stop.yml"
 PROBE = "session_probe.yml"
+CHECK = "gpu_check.yml"
 
 # One run of a slot at a time, in order: a stop waits for the start before it.
 _NEXT = text(
@@ -56,6 +58,7 @@ class Taken:
     host: str
     slot: str | None
     session: str | None
+    at_ms: int = 0
 
 
 def enqueue(
@@ -99,7 +102,7 @@ def take(deps: Deps, owner: str) -> Taken | None:
         run.lease_until_ms = now + LEASE_MS
         run.started_at_ms = run.started_at_ms or now
         return Taken(
-            found, run.lease_token, run.attempts, run.playbook, run.host, run.slot_id, run.session_id
+            found, run.lease_token, run.attempts, run.playbook, run.host, run.slot_id, run.session_id, now
         )
 
 
@@ -124,6 +127,15 @@ def lock_taken(db: Session, taken: Taken) -> Run | None:
     query = select(Run).where(Run.id == taken.id).with_for_update(key_share=True)
     run = db.exec(query.execution_options(populate_existing=True)).one()
     return run if run.lease_token == taken.token and run.state == "running" else None
+
+
+def note_way(run: Run, taken: Taken, outcome: RunOutcome, now_ms: int) -> None:
+    """Write how the attempt ran and when each of its stages came, in milliseconds since it was due."""
+    due = max(run.created_at_ms, run.not_before_ms)
+    before = max(0, taken.at_ms - due)
+    stages = {name: before + ms for name, ms in outcome.stages.items()}
+    run.way, run.way_why = outcome.way, outcome.way_why
+    run.timings = {"taken": before, **stages, "finished": max(0, now_ms - due)}
 
 
 def settle_run(run: Run, state: str, now_ms: int, result: dict[str, Any], error: str | None) -> None:

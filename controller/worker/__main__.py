@@ -39,6 +39,7 @@ def main() -> int:
     log.info("worker of instance %s starts, %s loops", settings.instance, len(worker.loops))
     left = worker.serve()
     log.info("worker stops; %s runs left to others", left)
+    provisioner.close()
     return 0
 
 

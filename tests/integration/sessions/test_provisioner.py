@@ -24,13 +24,19 @@ sys.exit(0 if answer["ok"] else 1)
 """
 
 
-@pytest.fixture
-def provisioner(tmp_path):
+@pytest.fixture(params=["warm", "cold"])
+def provisioner(request, tmp_path):
+    """Everything below holds both ways."""
     program = tmp_path / "venv/bin/axonos-host"
     program.parent.mkdir(parents=True)
     program.write_text(PROGRAM.format(python=sys.executable))
     program.chmod(0o755)
-    return AnsibleProvisioner(ROOT / "playbooks", tmp_path)
+    made = AnsibleProvisioner(ROOT / "playbooks", tmp_path, warm=request.param == "warm")
+    assert made.warm is None or made.warm.ready.wait(60)
+    made.expected_way = request.param
+    yield made
+    made.close()
+    assert list((tmp_path / "runs").iterdir()) == []
 
 
 def run(provisioner, request, *, playbook="session_start.yml", host=HOST, timeout_s=60):
@@ -43,6 +49,7 @@ def run(provisioner, request, *, playbook="session_start.yml", host=HOST, timeou
         on_event=events.append,
         timeout_s=timeout_s,
     )
+    assert (outcome.way, outcome.way_why) == (provisioner.expected_way, None)
     return outcome, events
 
 
@@ -60,7 +67,7 @@ def test_the_answer_of_the_host_comes_back_and_nothing_is_left(provisioner, oper
     assert "runner_on_ok" in kinds
     assert [event["counter"] for event in events] == sorted(event["counter"] for event in events)
     assert json.dumps(events)
-    assert list((tmp_path / "runs").glob("run-*")) == []
+    assert list((tmp_path / "runs").rglob("run-*")) == []
 
 
 def test_a_refusal_keeps_its_word(provisioner):
@@ -73,10 +80,10 @@ def test_a_refusal_keeps_its_word(provisioner):
 
 def test_a_run_that_takes_too_long_is_ended(provisioner, tmp_path):
     began = time.monotonic()
-    outcome, _ = run(provisioner, {"answer": {"ok": True}, "sleep_s": 120}, timeout_s=4)
+    outcome, _ = run(provisioner, {"answer": {"ok": True}, "sleep_s": 120}, timeout_s=2)
     assert (outcome.succeeded, outcome.error_code) == (False, "timeout")
     assert time.monotonic() - began < 60
-    assert list((tmp_path / "runs").glob("run-*")) == []
+    assert list((tmp_path / "runs").rglob("run-*")) == []
 
 
 def test_a_host_that_cannot_be_reached_says_so(provisioner):
