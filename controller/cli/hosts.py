@@ -13,7 +13,7 @@ from controller.services.hosts import GpuSpec, HostView
 
 @click.group()
 def hosts() -> None:
-    """GPU hosts and their GPUs: list, show, add, release-gpu."""
+    """GPU hosts and their GPUs: list, show, add, release-gpu, quarantine-gpu."""
 
 
 @hosts.command("list")
@@ -97,6 +97,19 @@ def release_gpu(uuid: str, *, as_json: bool) -> None:
         print_json(gpu)
         return
     click.echo(f"{gpu.uuid}: {gpu.state}")
+
+
+@hosts.command("quarantine-gpu")
+@click.argument("uuid")
+@click.option("--why", default="quarantined by the operator", show_default=True, help="Shown beside it.")
+@json_option
+def quarantine_gpu(uuid: str, *, why: str, as_json: bool) -> None:
+    """Take a GPU out of use; one that is leased, once its session is over."""
+    gpu = service.quarantine_gpu(connect(), uuid, why)
+    if as_json:
+        print_json(gpu)
+        return
+    click.echo(f"{gpu.uuid}: {gpu.state}" + (", quarantined afterwards" if gpu.state == "leased" else ""))
 
 
 def _gpus(host: HostView) -> str:

@@ -1,6 +1,6 @@
 """The life of a session: every transition is one function here, and nothing else changes a state.
 
-    queued -> starting -> running <-> grace -> ending -> ended,    starting -> failed
+    queued <-> starting -> running <-> grace -> ending -> ended,    starting -> failed
 
 `detached` is a flag beside running and grace. Source: specification, *Launch a GPU session*; design 5.1.
 Pure: instants come in as milliseconds of the server's clock; nothing here reads a clock or a table.
@@ -85,6 +85,12 @@ def failed(life: Life, why: str, now_ms: int) -> Change:
     """The desktop could not be started: starting -> failed; nothing is billed."""
     _need(life, "starting")
     return _change(life, "failed", now_ms, state="failed", why=why, ended_at_ms=now_ms, end_reason=why)
+
+
+def requeued(life: Life, why: str, now_ms: int) -> Change:
+    """The start failed for a reason that another start may not have: starting -> queued, in its old place."""
+    _need(life, "starting")
+    return _change(life, "requeued", now_ms, state="queued", why=why, starting_at_ms=None, seen_at_ms=None)
 
 
 def detached(life: Life, now_ms: int) -> Change:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 GpuState = Literal["free", "leased", "dirty", "checked", "quarantined"]
+PATIENCE_MS = 120_000  # how long processes and memory of the last session may linger on a GPU
 _NEXT: dict[str, frozenset[str]] = {
     "free": frozenset({"leased", "quarantined"}),
     "leased": frozenset({"dirty"}),
@@ -56,15 +57,24 @@ def gpu_step(state: str, to: GpuState) -> GpuState:
     return to
 
 
-def after_stop(*, simulated: bool, healthy: bool | None) -> tuple[GpuState, str | None]:
+def after_check(
+    *, simulated: bool, healthy: bool | None, why: str = "", waited_ms: int = 0
+) -> tuple[GpuState, str | None]:
     """The state of a dirty GPU once its container is confirmed gone, and why if it is not `checked`.
 
     Args:
         simulated: no device was passed; the container's confirmed absence is the whole check.
-        healthy: what the host's check of a real GPU said; None when it said nothing.
+        healthy: what the host's check of a real GPU said; None when it could not say, or not yet.
+        why: the host's sentence.
+        waited_ms: how long the GPU has been dirty.
     """
     if simulated or healthy:
         return "checked", None
+    if healthy is None and waited_ms < PATIENCE_MS:
+        return "dirty", why or "waiting for a check of this GPU"
     if healthy is None:
-        return "dirty", "waiting for a check of this GPU"
-    return "quarantined", "the check after the last session failed"
+        return (
+            "quarantined",
+            f"not clean after {PATIENCE_MS // 60_000} minutes: {why or 'no check came through'}",
+        )
+    return "quarantined", why or "the check after the last session failed"

@@ -16,10 +16,12 @@ NO_FREE_GPUS = "insufficient free GPUs for requested profile"
 
 @dataclass(frozen=True)
 class Waiting:
-    """A queued claim, as the planner sees it."""
+    """A queued claim, as the planner sees it. `avoid` are hosts that failed it just now, `avoid_why` how."""
 
     id: str
     gpus: int
+    avoid: frozenset[str] = frozenset()
+    avoid_why: str = NO_FREE_GPUS
 
 
 @dataclass(frozen=True)
@@ -53,9 +55,11 @@ def first_fit(claims: Sequence[Waiting], hosts: Sequence[FreeHost]) -> Plan:
     starts: list[tuple[str, Place]] = []
     reasons: list[Reason] = []
     for claim in claims:
-        found = place(claim.gpus, list(free.values()))
+        found = place(claim.gpus, [host for host in free.values() if host.name not in claim.avoid])
         if found is None:
-            reasons.append(Reason(claim.id, len(reasons) + 1, NO_FREE_GPUS))
+            fits = place(claim.gpus, list(free.values()))
+            text = claim.avoid_why if fits else NO_FREE_GPUS
+            reasons.append(Reason(claim.id, len(reasons) + 1, text))
             continue
         starts.append((claim.id, found))
         left = tuple(g for g in free[found.host].free if g not in found.gpus)

@@ -53,7 +53,10 @@ class Slot(SQLModel, table=True):
 
 
 class Gpu(SQLModel, table=True):
-    """One GPU. `free -> leased -> dirty -> checked -> free`; a slot holds it while it is not free."""
+    """One GPU. `free -> leased -> dirty -> checked -> free`; a slot holds it while it is leased.
+
+    `why` says why it is dirty or quarantined; on a leased one, why it will be quarantined afterwards.
+    """
 
     __tablename__ = "gpu"
     __table_args__ = (
@@ -70,3 +73,5 @@ class Gpu(SQLModel, table=True):
     state: str
     slot_id: str | None = Field(default=None, index=True)
     why: str | None = Field(default=None)
+    leased_at_ms: int | None = bigint(default=None, nullable=True)
+    dirty_at_ms: int | None = bigint(default=None, nullable=True)

@@ -16,13 +16,16 @@ from controller.services.deps import Deps
 
 log = logging.getLogger(__name__)
 
-# kind -> what it is about; subjects are chain ids, or `<tx hash> <position>` of a deposit.
+# kind -> what it is about; subjects are chain ids, `<tx hash> <position>` of a deposit, GPUs, slots.
 KINDS = {
     "watcher-stopped": "a chain is not watched any more",
     "price-missing": "a deposit waits for a price",
     "daily-cap": "a deposit waits for the day's cap",
     "nodes-disagree": "a deposit waits until two nodes agree",
     "unexplained-wei": "a revenue wallet grew by wei that no payment explains",
+    "gpu-quarantined": "a GPU is not used any more",
+    "stop-fails": "a desktop cannot be stopped; its GPUs stay taken",
+    "journal": "the journal does not add up",
 }
 
 _RAISE = text("""

@@ -12,7 +12,7 @@ from sqlmodel import Session, col, select
 from controller.domain.placement import gpu_step
 from controller.errors import BadInput, NotYours, WrongState
 from controller.models import Gpu, Host
-from controller.services import locks
+from controller.services import alerts, gpu_hygiene, locks
 from controller.services.deps import Deps
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
@@ -145,7 +145,18 @@ def release_gpu(deps: Deps, uuid: str) -> GpuView:
         except ValueError as error:
             raise WrongState(str(error), state=gpu.state) from error
         db.add(gpu)
+        alerts.clear_alert(db, gpu_hygiene.QUARANTINED, uuid, deps.clock.now_ms())
         return _gpu_view(gpu)
+
+
+def quarantine_gpu(deps: Deps, uuid: str, why: str) -> GpuView:
+    """The operator takes a GPU out of use; one that is leased, once its session is over.
+
+    Raises:
+        NotYours: no such GPU.
+        WrongState: it is quarantined already.
+    """
+    return _gpu_view(gpu_hygiene.quarantine_by_operator(deps, uuid, why))
 
 
 def _check(name: str, connection: str, gateway_url: str, gpus: Sequence[GpuSpec]) -> None:

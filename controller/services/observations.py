@@ -15,6 +15,7 @@ from controller.models import GpuSession, Slot
 from controller.services import ends, life
 from controller.services.deps import Deps
 
+CLOCK_STEP_MS = 1_000
 LIST_AGE_MS = 5_000  # a container younger than this may be missing from a list that was being made
 
 
@@ -31,10 +32,12 @@ class Seen:
 
 @dataclass(frozen=True)
 class Lost:
-    """A desktop whose container is no longer there, and until when it was."""
+    """A desktop whose container is no longer there. It is billed to its last proof of life.
+
+    What the engine says about when it ended is no proof: after a reboot or a killed engine it is wrong.
+    """
 
     slot: str
-    proof_ms: int
 
 
 def parse(slots: list[dict[str, Any]]) -> dict[str, Seen]:
@@ -99,7 +102,10 @@ def _known(db: Session, host: str, *, lock: bool) -> list[Slot]:
 
 
 def _same(slot: Slot, seen: Seen) -> bool:
-    return None in (slot.container_id, seen.container_id) or slot.container_id == seen.container_id
+    """The container we started, running since then; one that was started again is another desktop."""
+    if None not in (slot.container_id, seen.container_id) and slot.container_id != seen.container_id:
+        return False
+    return (seen.started_at_ms or 0) <= (slot.started_at_ms or 2**62) + CLOCK_STEP_MS
 
 
 def _lost(slot: Slot, seen: Seen | None, at_ms: int) -> Lost | None:
@@ -108,10 +114,7 @@ def _lost(slot: Slot, seen: Seen | None, at_ms: int) -> Lost | None:
         return None
     if seen and seen.state == "running" and _same(slot, seen):
         return None
-    proof = slot.last_alive_ms or 0
-    if seen and seen.state == "exited" and _same(slot, seen) and seen.finished_at_ms:
-        proof = max(proof, min(seen.finished_at_ms, at_ms))
-    return Lost(slot.id, proof)
+    return Lost(slot.id)
 
 
 def _end_lost(deps: Deps, loss: Lost) -> None:
@@ -122,10 +125,7 @@ def _end_lost(deps: Deps, loss: Lost) -> None:
         if slot.state != "up":
             return
         now = deps.clock.now_ms()
-        slot.last_alive_ms = proof_of_life(slot.last_alive_ms, loss.proof_ms, now)
-        db.add(slot)
-        db.flush()
         if row.state in ("running", "grace"):
-            ends.begin_end(db, row, slot.last_alive_ms, "the desktop stopped unexpectedly", now)
+            ends.begin_end(db, row, slot.last_alive_ms or 0, "the desktop stopped unexpectedly", now)
         else:
             ends.stop_slot(db, slot.id, row.id, now)

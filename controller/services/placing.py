@@ -14,7 +14,7 @@ from controller.domain.lifecycle import started
 from controller.domain.placement import FreeHost, Place
 from controller.domain.queue import Waiting, first_fit
 from controller.models import Gpu, GpuSession, Host, Slot
-from controller.services import life, locks, runs
+from controller.services import life, locks, runs, start_failures
 from controller.services.deps import Deps
 from controller.services.run_requests import desktop_config
 from controller.settings import Settings
@@ -42,7 +42,8 @@ def plan(deps: Deps, db: Session) -> int:
     claims = _queued(db)
     if not claims:
         return 0
-    decided = first_fit([Waiting(c.id, c.gpus) for c in claims], _free_hosts(db))
+    rests = start_failures.resting(db, [c.id for c in claims], deps.clock.now_ms())
+    decided = first_fit([_waiting(c, rests.get(c.id)) for c in claims], _free_hosts(db))
     by_id = {claim.id: claim for claim in claims}
     for claim_id, place in decided.starts:
         _start(deps, db, by_id[claim_id], place)
@@ -63,6 +64,10 @@ def largest_host(db: Session) -> int:
         .group_by(col(Gpu.host))
     )
     return max(db.exec(query).all(), default=0)
+
+
+def _waiting(claim: GpuSession, rest: start_failures.Rest | None) -> Waiting:
+    return Waiting(claim.id, claim.gpus, rest.hosts, rest.why) if rest else Waiting(claim.id, claim.gpus)
 
 
 def _queued(db: Session) -> list[GpuSession]:
@@ -108,7 +113,9 @@ def _start(deps: Deps, db: Session, claim: GpuSession, place: Place) -> None:
     db.add(slot)
     db.flush()
     leased = update(Gpu).where(col(Gpu.uuid).in_(place.gpus), col(Gpu.state) == "free")
-    taken = db.exec(leased.values(state="leased", slot_id=slot.id, why=None))
+    taken = db.exec(
+        leased.values(state="leased", slot_id=slot.id, why=None, leased_at_ms=now, dirty_at_ms=None)
+    )
     assert taken.rowcount == len(place.gpus), "the placement lock keeps free GPUs free"
     claim.slot_id = slot.id
     life.write(db, claim, started(life.life_of(claim), now))

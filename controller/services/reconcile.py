@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlmodel import Session, col, select
 
 from controller.models import Host, Run, Slot
-from controller.services import ends, life, runs
+from controller.services import ends, gpu_hygiene, life, runs
 from controller.services.deps import Deps
 
 SILENT_MS = 15_000
@@ -26,6 +26,15 @@ _STRAYS = text(
     ORDER BY slot.id
     """
 )
+# Sessions that end on a host which went silent, and whose lease has run out meanwhile.
+_STRANDED = text(
+    """
+    SELECT s.id FROM gpu_session s JOIN slot ON slot.id = s.slot_id JOIN host ON host.name = slot.host
+    WHERE s.state = 'ending' AND slot.state = 'stopping' AND host.state = 'lost'
+      AND slot.lease_until_ms + :slack < :now
+    ORDER BY s.id
+    """
+)
 
 
 def reconcile(deps: Deps) -> int:
@@ -38,10 +47,14 @@ def reconcile(deps: Deps) -> int:
     with deps.database.begin() as db:
         _mark_silent(db, now)
         _probe_silent(db, now)
+        gpu_hygiene.ask(db, now)
+        stranded = list(db.connection().execute(_STRANDED, {"now": now, "slack": LEASE_SLACK_MS}).scalars())
         strays = list(db.connection().execute(_STRAYS, {"now": now, "slack": LEASE_SLACK_MS}).all())
     for stray in strays:
         _end_stray(deps, stray.session_id, stray.id)
-    return len(strays)
+    for session_id in stranded:
+        _let_go(deps, session_id)
+    return len(strays) + len(stranded)
 
 
 def _mark_silent(db: Session, now: int) -> None:
@@ -70,3 +83,14 @@ def _end_stray(deps: Deps, session_id: str, slot_id: str) -> None:
             ends.begin_end(db, row, slot.last_alive_ms or 0, "the GPU host stopped answering", now)
         elif row.state in ("failed", "ended", "ending"):
             ends.stop_slot(db, slot_id, row.id, now)
+
+
+def _let_go(deps: Deps, session_id: str) -> None:
+    """A dead host must not keep a person from a new session: theirs is over, its slot and GPUs stay taken.
+
+    Its guard stopped the desktop when the lease ran out, if the host lives at all; the stop run goes on.
+    """
+    with deps.database.begin() as db:
+        row = life.lock(db, session_id)
+        if row.state == "ending":
+            ends.finish_end(db, row, deps.clock.now_ms())

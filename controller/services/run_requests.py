@@ -7,7 +7,8 @@ from typing import Any
 from sqlmodel import Session, col, select
 
 from controller.models import Gpu, GpuSession, Host, Slot
-from controller.services.runs import START, STOP, Taken
+from controller.services import gpu_hygiene
+from controller.services.runs import CHECK, START, STOP, Taken
 from controller.settings import Settings
 
 GEOMETRY = "1280x800"
@@ -37,6 +38,8 @@ def request(db: Session, settings: Settings, taken: Taken, now_ms: int) -> dict[
 
     The slot's fencing token is raised for it, so that the host refuses whatever a former worker still does.
     """
+    if taken.playbook == CHECK:
+        return {"instance": settings.instance} | gpu_hygiene.request(db, taken.host)
     if taken.slot is None:
         return {"instance": settings.instance}
     slot = db.exec(select(Slot).where(Slot.id == taken.slot).with_for_update(key_share=True)).one()
@@ -44,9 +47,15 @@ def request(db: Session, settings: Settings, taken: Taken, now_ms: int) -> dict[
     db.add(slot)
     base = {"instance": settings.instance, "slot": slot.id, "fencing_token": slot.fencing_token}
     if taken.playbook == STOP:
-        return base | {"timeout_s": STOP_TIMEOUT_S}
+        return base | {"timeout_s": STOP_TIMEOUT_S} | _gpus_to_check(db, slot)
     slot.lease_until_ms = now_ms + settings.sessions.lease_minutes * 60_000
     return base | _start_fields(db, settings, slot)
+
+
+def _gpus_to_check(db: Session, slot: Slot) -> dict[str, Any]:
+    held = db.exec(select(Gpu.uuid).where(Gpu.slot_id == slot.id).order_by(col(Gpu.index))).all()
+    simulated = db.exec(select(Host.simulated).where(Host.name == slot.host)).one()
+    return {"gpus": list(held), "simulated": simulated, "gpus_since_ms": slot.created_at_ms}
 
 
 def _start_fields(db: Session, settings: Settings, slot: Slot) -> dict[str, Any]:

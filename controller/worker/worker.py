@@ -66,7 +66,7 @@ def make_worker(
     runs = RunLoop(deps, provisioner, owner=owner, room=ROOM, finished=finished)
     take = Loop("runs", runs.take_some, LOOK_ANYWAY_S, stopping)
     # Renewals go on while runs in work come to their end.
-    leases = Loop("leases", runs.renew, 10.0, threading.Event())
+    leases = Loop("leases", runs.renew, 1.5, threading.Event())
     by_word = {"runs": take, "queue": queue}
 
     def listen() -> int:

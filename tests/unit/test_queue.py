@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.domain.placement import FreeHost, after_stop, gpu_step, place
+from controller.domain.placement import FreeHost, after_check, gpu_step, place
 from controller.domain.queue import NO_FREE_GPUS, Waiting, first_fit
 
 sizes = st.sampled_from([1, 2, 4, 8])
@@ -88,4 +88,4 @@ def test_a_leased_gpu_is_never_free_at_once():
     ],
 )
 def test_a_gpu_is_checked_before_it_is_free(simulated, healthy, state):
-    assert after_stop(simulated=simulated, healthy=healthy)[0] == state
+    assert after_check(simulated=simulated, healthy=healthy)[0] == state

@@ -238,6 +238,8 @@ CREATE TABLE gpu (
     state VARCHAR NOT NULL,
     slot_id VARCHAR,
     why VARCHAR,
+    leased_at_ms BIGINT,
+    dirty_at_ms BIGINT,
     CONSTRAINT pk_gpu PRIMARY KEY (uuid),
     CONSTRAINT uq_gpu_host_index UNIQUE (host, index),
     CONSTRAINT fk_gpu_host_host FOREIGN KEY(host) REFERENCES host (name),
