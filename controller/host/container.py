@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from controller.host import warm
 from controller.host.names import LABEL_CONFIG, LABEL_INSTANCE, LABEL_SLOT, Slot
 from controller.host.request import StartRequest
 
@@ -42,7 +43,7 @@ def container(
     Args:
         slot: names and paths.
         request: checked.
-        home: the wallet's folder on the host.
+        home: the wallet's folder on the host; what becomes /home for a desktop that waits.
         api_version: of the engine; decides how GPUs are asked for.
     """
     memory = request.memory_mib << 20
@@ -50,7 +51,7 @@ def container(
         "Image": request.image,
         "Hostname": "axonos",
         "User": f"{slot.config.session_uid}:{slot.config.session_uid}",
-        "WorkingDir": HOME_INSIDE,
+        "WorkingDir": "/" if request.waits else HOME_INSIDE,  # init must not hold a home that goes away
         "Env": _environment(request),
         "Labels": _labels(slot, request),
         "StopSignal": "SIGTERM",
@@ -61,13 +62,14 @@ def container(
             "ReadonlyRootfs": True,
             "Tmpfs": _scratch(request.memory_mib, slot.config.session_uid),
             "Mounts": [
-                {"Type": "bind", "Source": str(home), "Target": HOME_INSIDE},
+                _home(home, waits=request.waits),
                 {"Type": "bind", "Source": str(slot.folder), "Target": SOCKETS_INSIDE},
             ],
             "PidsLimit": request.pids,
             "Memory": memory,
             "MemorySwap": memory,
             "ShmSize": SHM_BYTES,
+            "CpuShares": warm.UNCLAIMED_SHARES if request.waits else warm.USUAL_SHARES,
             "RestartPolicy": {"Name": "no"},
             "LogConfig": {"Type": "json-file", "Config": {"max-size": "1m", "max-file": "1"}},
             "DeviceRequests": _devices(request, api_version),
@@ -80,7 +82,19 @@ def cpu_share(request: StartRequest, host_cpus: int) -> dict[str, Any]:
 
     Painting may use the whole machine: on one CPU it takes 0.4 s longer.
     """
-    return {"NanoCpus": int(min(request.cpus, host_cpus) * 1_000_000_000)}
+    nano = int(min(request.cpus, host_cpus) * 1_000_000_000)
+    return {"NanoCpus": nano, "CpuShares": warm.USUAL_SHARES}
+
+
+def _home(home: Path, *, waits: bool) -> dict[str, Any]:
+    if not waits:
+        return {"Type": "bind", "Source": str(home), "Target": HOME_INSIDE}
+    return {
+        "Type": "bind",
+        "Source": str(home),
+        "Target": warm.HOMES_INSIDE,
+        "BindOptions": {"Propagation": "rslave"},
+    }
 
 
 def _labels(slot: Slot, request: StartRequest) -> dict[str, str]:
@@ -97,6 +111,7 @@ def _environment(request: StartRequest) -> list[str]:
         f"AXONOS_GEOMETRY={request.geometry}",
         f"AXONOS_GPUS={len(request.gpus)}",
         f"AXONOS_SIMULATED={int(request.simulated)}",
+        *(["AXONOS_WARM=1"] if request.waits else []),
         *simulated,
     ]
 

@@ -78,10 +78,10 @@ def has_socket(config: HostConfig, folder: Path) -> bool:
     return stat.S_ISSOCK(status.st_mode) and status.st_uid == config.session_uid
 
 
-def read_ready(config: HostConfig, folder: Path) -> dict[str, Any] | None:
+def read_ready(config: HostConfig, folder: Path, name: str = READY) -> dict[str, Any] | None:
     """What the desktop wrote when it was painted; None until that is whole and well-formed."""
     try:
-        descriptor = os.open(folder / READY, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return None
     try:

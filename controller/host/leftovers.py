@@ -39,10 +39,9 @@ def find(config: HostConfig, engine: Engine) -> tuple[set[str], set[str]]:
 
 
 def folders(config: HostConfig) -> set[str]:
-    """Slots with a socket folder, mounted or not."""
-    folder = config.run_dir / "slots"
-    names = [path.name for path in folder.glob("s-*")] if folder.is_dir() else []
-    return {name for name in names if SLOT.fullmatch(name)}
+    """Slots with a socket folder or a place for a home, mounted or not."""
+    found = (path.name for kind in ("slots", "homes") for path in (config.run_dir / kind).glob("s-*"))
+    return {name for name in found if SLOT.fullmatch(name)}
 
 
 def remove_link(name: str) -> None:

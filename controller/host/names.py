@@ -16,6 +16,7 @@ LABEL_SLOT = "org.axonos.slot"
 LABEL_CONFIG = "org.axonos.config"
 SOCKET = "rfb.sock"
 READY = "ready"
+WARM = "warm"
 
 
 def bridge_prefix(instance: str) -> str:
@@ -58,6 +59,11 @@ class Slot:
     @property
     def folder(self) -> Path:
         return self.config.run_dir / "slots" / self.id
+
+    @property
+    def place(self) -> Path:
+        """What a waiting desktop has as /home."""
+        return self.config.run_dir / "homes" / self.id
 
     def bridge(self, index: int) -> str:
         """The bridge's interface name."""

@@ -8,10 +8,12 @@ from controller.host import folder
 from controller.host.attempt import Start, inspect
 from controller.host.engine import EngineRefused
 from controller.host.instants import now_ms, parse_instant_ms
+from controller.host.names import READY, WARM
 from controller.host.words import HostRefused
 
 POLL_S = 0.004
 ALIVE_EVERY = 50
+STAGES = ("bus", "x", "programs", "panel_left", "panel_right", "wallpaper", "compared", "painted")
 
 
 def wait_painted(run: Start, deadline: float) -> dict[str, int]:
@@ -29,10 +31,13 @@ def wait_painted(run: Start, deadline: float) -> dict[str, int]:
     """
     began = time.monotonic()
     polls = 0
+    waits = run.request.waits  # its socket has another name until somebody has come
     while True:
-        if "x_ms" not in run.stages and folder.has_socket(run.config, run.slot.folder):
+        if "x_ms" not in run.stages and (waits or folder.has_socket(run.config, run.slot.folder)):
             run.stages["x_ms"] = round((time.monotonic() - began) * 1000)
-        if "x_ms" in run.stages and folder.read_ready(run.config, run.slot.folder) is not None:
+        said = folder.read_ready(run.config, run.slot.folder, WARM if waits else READY)
+        if "x_ms" in run.stages and said is not None:
+            run.stages |= _inner(said.get("stages"))
             break
         if polls % ALIVE_EVERY == 0:
             _still_running(run)
@@ -44,6 +49,14 @@ def wait_painted(run: Start, deadline: float) -> dict[str, int]:
     ready_at_ms = now_ms()
     run.stages["painted_ms"] = round((time.monotonic() - began) * 1000)
     return {"ready_at_ms": ready_at_ms, "started_at_ms": _still_running(run)}
+
+
+def _inner(stages: object) -> dict[str, int]:
+    """The desktop's own stages, in milliseconds since its session program began. Its user can write them."""
+    if not isinstance(stages, dict):
+        return {}
+    found = {name: stages.get(f"{name}_ms") for name in STAGES}
+    return {f"desktop_{name}_ms": ms for name, ms in found.items() if type(ms) is int and 0 <= ms < 3_600_000}
 
 
 def _still_running(run: Start) -> int:

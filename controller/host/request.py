@@ -16,7 +16,11 @@ Check = Callable[[Any], bool]
 
 @dataclass(frozen=True)
 class StartRequest:
-    """One desktop to start. `lease_until_ms` is host wall clock; `gpus` are UUIDs."""
+    """One desktop to start. `lease_until_ms` is host wall clock; `gpus` are UUIDs.
+
+    A `warm` one is painted before anybody has come: without a `home` it is to wait, frozen; with one it is to
+    be given that home. `reserve_mib` is the host's memory that waiting desktops leave alone.
+    """
 
     instance: str
     slot: str
@@ -36,6 +40,13 @@ class StartRequest:
     geometry: str
     fresh_start: bool
     start_timeout_s: int
+    warm: bool = False
+    reserve_mib: int = 0
+
+    @property
+    def waits(self) -> bool:
+        """Whether nobody has come yet."""
+        return self.warm and not self.home
 
 
 @dataclass(frozen=True)
@@ -100,12 +111,12 @@ _COMMON: dict[str, Check] = {
 }
 _START: dict[str, Check] = _COMMON | {
     "subnet_index": _whole(0, 4094),
-    "session": _matches(r"[A-Za-z0-9-]{1,36}"),
+    "session": _matches(r"[A-Za-z0-9-]{0,36}"),
     "generation": _whole(1, 2**31),
     "lease_until_ms": _whole(1, 2**53),
     "image": _matches(r"sha256:[0-9a-f]{64}"),
     "config_digest": _matches(r"[A-Za-z0-9:]{8,80}"),
-    "home": _matches(r"0x[0-9a-f]{40}"),
+    "home": _matches(r"(0x[0-9a-f]{40})?"),
     "gpus": _gpus,
     "simulated": _flag,
     "cpus": lambda v: type(v) in (int, float) and 0.01 <= v <= 4096,
@@ -114,7 +125,10 @@ _START: dict[str, Check] = _COMMON | {
     "geometry": _matches(r"[1-9][0-9]{2,3}x[1-9][0-9]{2,3}"),
     "fresh_start": _flag,
     "start_timeout_s": _whole(1, 600),
+    "warm": _flag,
+    "reserve_mib": _whole(0, 2**24),
 }
+_COLD: dict[str, Any] = {"warm": False, "reserve_mib": 0}
 _GPUS: dict[str, Check] = {"gpus": _gpus, "simulated": _flag, "gpus_since_ms": _whole(0, 2**53)}
 _STOP: dict[str, Check] = _COMMON | {"timeout_s": _whole(0, 120)} | _GPUS
 _CHECK: dict[str, Check] = {"instance": _COMMON["instance"]} | _GPUS
@@ -128,7 +142,9 @@ def parse_start(data: Any) -> StartRequest:
     Raises:
         HostRefused: bad_input, naming every field that is wrong.
     """
-    fields = _fields(data, _START)
+    fields = _fields({**_COLD, **data} if isinstance(data, dict) else data, _START)
+    if not (fields["home"] and fields["session"]) and not fields["warm"]:
+        raise HostRefused("bad_input", "home, session: only a desktop that waits has none")
     if not fields["simulated"] and not fields["gpus"]:
         raise HostRefused("bad_input", "gpus: a paid session never starts without its devices")
     return StartRequest(**{**fields, "gpus": tuple(fields["gpus"]), "cpus": float(fields["cpus"])})

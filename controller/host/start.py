@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from controller.host import container, firewall, folder, homes
+from controller.host import container, firewall, folder, homes, warm
 from controller.host.attempt import Start, asked, inspect
 from controller.host.config import HostConfig
 from controller.host.engine import Engine, EngineRefused
@@ -34,6 +34,7 @@ def start(config: HostConfig, request: StartRequest) -> dict[str, Any]:
     Raises:
         HostRefused: with the word of the failure; nothing is left behind then.
     """
+    began_at_ms = now_ms()
     engine = Engine(timeout_s=request.start_timeout_s)
     run = Start(config, request, engine, Leases(config.run_dir), Slot(config, request.slot))
     deadline = time.monotonic() + request.start_timeout_s
@@ -41,14 +42,16 @@ def start(config: HostConfig, request: StartRequest) -> dict[str, Any]:
         found = _existing(run)
         _claim(run)
         try:
-            identifier = found or _make(run)
+            identifier = str(found["Id"]) if found else _make(run)
+            waited = bool(found and request.home and warm.is_place_of(found))
+            if waited:
+                _hand_over(run, identifier)
         except BaseException:
             _take_back(run)
             raise
     try:
         painted = wait_painted(run, deadline)
-        share = container.cpu_share(request, os.cpu_count() or 1)
-        asked(run.engine, "POST", f"/containers/{identifier}/update", share)
+        memory_mib = None if waited else _settle(run, identifier)
     except BaseException:
         with run.leases.locked(request.slot):
             lease = run.leases.read(request.slot)
@@ -63,18 +66,42 @@ def start(config: HostConfig, request: StartRequest) -> dict[str, Any]:
         "started_at_ms": painted["started_at_ms"],
         "ready_at_ms": painted["ready_at_ms"],
         "stages": run.stages,
+        "began_at_ms": began_at_ms,
+        "memory_mib": memory_mib,
+        "warm": waited,
     }
 
 
-def _existing(run: Start) -> str | None:
-    """The id of a running container of this very config; other leavings of the slot are cleared."""
+def _settle(run: Start, identifier: str) -> int | None:
+    """A painted desktop gets its share of the CPUs; one that waits is frozen, and its memory counted."""
+    if run.request.waits:
+        return int(run.timed("freeze_ms", lambda: warm.freeze(run)))
+    _share(run, identifier)
+    return None
+
+
+def _share(run: Start, identifier: str) -> None:
+    share = container.cpu_share(run.request, os.cpu_count() or 1)
+    run.timed("share_ms", lambda: asked(run.engine, "POST", f"/containers/{identifier}/update", share))
+
+
+def _hand_over(run: Start, identifier: str) -> None:
+    """A desktop that waits becomes somebody's: its share of the CPUs and the home first, then it goes on."""
+    home = run.timed("home_ms", lambda: _home(run))
+    _share(run, identifier)
+    run.timed("mount_ms", lambda: warm.give_home(run.slot, home))
+    run.timed("thaw_ms", lambda: warm.thaw(run))
+
+
+def _existing(run: Start) -> dict[str, Any] | None:
+    """The running container of this very config; other leavings of the slot are cleared."""
     info = inspect(run)
     if info is None:
         return None
     if info["Config"]["Labels"].get(LABEL_CONFIG) != run.request.config_digest:
         raise HostRefused("config_conflict", f"slot {run.slot.id} runs another config")
     if info["State"]["Running"]:
-        return str(info["Id"])
+        return info
     _check_token(run)
     clear(run.engine, run.slot, timeout_s=0)
     return None
@@ -96,7 +123,7 @@ def _claim(run: Start) -> None:
         for other in run.leases.all():
             if other.slot == request.slot:
                 continue
-            if other.home == request.home:
+            if request.home and other.home == request.home:
                 raise HostRefused("volume_busy", f"the home is in use by slot {other.slot}")
             if set(other.gpus) & set(request.gpus):
                 raise HostRefused("gpu_busy", f"slot {other.slot} holds a GPU of this request")
@@ -110,7 +137,7 @@ def _claim(run: Start) -> None:
                 config_digest=request.config_digest,
                 subnet_index=request.subnet_index,
                 home=request.home,
-                gpus=request.gpus,
+                gpus=() if request.waits else request.gpus,  # who waits holds nothing
             )
         )
 
@@ -166,8 +193,11 @@ def _network(run: Start) -> None:
 
 
 def _home(run: Start) -> Any:
+    if run.request.waits:
+        warm.check_room(run.request.reserve_mib)
+        return warm.make_place(run.config, run.slot)
     home = homes.ensure(run.config, run.request.home)
-    if run.request.fresh_start:
+    if run.request.fresh_start and not warm.has_home(run.slot, home):
         homes.set_settings_aside(home, run.config.session_uid)
     return home
 

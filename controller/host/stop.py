@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from controller.host import folder, gpus
+from controller.host import folder, gpus, warm
 from controller.host.config import HostConfig
 from controller.host.engine import Engine, EngineRefused
 from controller.host.instants import now_ms
@@ -55,6 +55,7 @@ def clear(engine: Engine, slot: Slot, *, timeout_s: int) -> tuple[bool, int | No
         _remove(engine, f"/containers/{slot.container}", force=True, v=True),
         _remove(engine, f"/networks/{slot.network}"),
         folder.remove(slot.folder),
+        warm.remove_place(slot),
     ]
     return any(removed), alive_at_ms
 

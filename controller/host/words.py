@@ -10,6 +10,7 @@ RETRY = {
     "gpu_busy": "elsewhere",
     "host_unreachable": "elsewhere",
     "image_missing": "elsewhere",
+    "no_memory": "elsewhere",
     "not_painted": "elsewhere",
     "stale_token": "stop",
     "timeout": "here",

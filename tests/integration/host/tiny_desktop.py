@@ -2,6 +2,7 @@
 
 It serves RFB's greeting on the unix socket and echoes what follows, writes `ready`, and ends on SIGTERM.
 The home's file `.tiny` chooses a fault: `never` (no ready), `die` (exits), `link` (socket is a link).
+With AXONOS_WARM=1 it waits for a home first, as the real one does: its socket has another name until then.
 """
 
 import json
@@ -14,6 +15,8 @@ import threading
 import time
 
 FOLDER = "/run/desktop"
+HOME = "/home/axon"
+WARM = os.environ.get("AXONOS_WARM") == "1"
 
 
 def fault():
@@ -28,18 +31,34 @@ def serve(connection):
     connection.close()
 
 
+def tell(name):
+    new = pathlib.Path(FOLDER, "new")
+    new.write_text(json.dumps({"painted_ms": 1, "stages": {"painted_ms": 1}}))
+    new.rename(f"{FOLDER}/{name}")
+
+
+def wait_for_a_home():
+    pathlib.Path(HOME, "left-behind").write_text("nobody's")
+    before = pathlib.Path(HOME).stat().st_dev
+    tell("warm")
+    while pathlib.Path(HOME).stat().st_dev == before:
+        time.sleep(0.004)
+    os.chdir(HOME)
+
+
 def main():
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     if fault() == "die":
         sys.exit(3)
     listener = socket.socket(socket.AF_UNIX)
     os.umask(0o117)
-    listener.bind(f"{FOLDER}/rfb.sock")
+    listener.bind(f"{FOLDER}/{'waiting' if WARM else 'rfb'}.sock")
     listener.listen(16)
+    if WARM:
+        wait_for_a_home()
+        pathlib.Path(FOLDER, "waiting.sock").rename(f"{FOLDER}/rfb.sock")
     if fault() != "never":
-        new = pathlib.Path(FOLDER, "ready.new")
-        new.write_text(json.dumps({"painted_ms": round(time.monotonic() * 1000) % 1000, "stages": {}}))
-        new.rename(f"{FOLDER}/ready")
+        tell("ready")
     while True:
         connection, _ = listener.accept()
         threading.Thread(target=serve, args=(connection,), daemon=True).start()
