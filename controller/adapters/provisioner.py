@@ -20,6 +20,7 @@ from ansible_runner.config.runner import RunnerConfig
 
 from controller.adapters.run_answer import Answer, Stages
 from controller.adapters.run_folders import RunFolders
+from controller.adapters.run_terminal import use_prompt_terminal
 from controller.adapters.warm import processes
 from controller.adapters.warm.keeper import WarmAnsible
 from controller.services.ports import RunOutcome
@@ -40,6 +41,7 @@ class AnsibleProvisioner:
             state_dir: the instance's state folder, on every host.
             warm: False to run every playbook by itself.
         """
+        use_prompt_terminal()
         self._playbooks, self._state = playbooks_dir, state_dir
         self._folders = RunFolders(state_dir / "runs")
         self.warm: WarmAnsible | None = None
