@@ -34,6 +34,7 @@ class FakeProvisioner:
     start_ms: int = 3_000
     fail_starts: list[dict[str, Any]] = field(default_factory=list)
     fail_stops: int = 0
+    checks: dict[str, Any] = field(default_factory=dict)
     containers: dict[str, dict[str, Any]] = field(default_factory=dict)
     requests: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -44,7 +45,7 @@ class FakeProvisioner:
             self.requests.append((playbook, request))
             on_event({"event": "playbook_on_start", "counter": 1, "event_data": {}})
             on_event({"event": "runner_on_ok", "counter": 2, "event_data": {"task": "session"}})
-            answer = {"start.yml": self._start, "stop.yml": self._stop}.get(
+            answer = {"start.yml": self._start, "stop.yml": self._stop, "gpu_check.yml": self._check}.get(
                 playbook.removeprefix("session_"), self._probe
             )(request)
         return RunOutcome(answer["ok"], answer, answer.get("code"))
@@ -67,7 +68,11 @@ class FakeProvisioner:
             self.fail_stops -= 1
             return {"ok": False, "code": "docker_error", "message": "busy", "retry": "here"}
         gone = self.containers.pop(request["slot"], None)
-        return {"ok": True, "changed": gone is not None, "stopped_at_ms": self.clock.now_ms()}
+        alive = self.clock.now_ms() if gone else None
+        return {"ok": True, "changed": gone is not None, "stopped_at_ms": alive} | self._check(request)
+
+    def _check(self, request: dict[str, Any]) -> dict[str, Any]:
+        return {"ok": True, "gpu_checks": {g: self.checks[g] for g in request["gpus"] if g in self.checks}}
 
     def _probe(self, _request: dict[str, Any]) -> dict[str, Any]:
         return {"ok": True, "slots": [self.seen(slot) for slot in self.containers]}
