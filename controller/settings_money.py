@@ -68,7 +68,8 @@ class EthRail(Section):
 class AxgtRail(Section):
     """The AXGT token on the home chain: holder tiers by its contract, and the rail that takes it.
 
-    The rail's price is min(time-weighted, spot) of `pool`, and `second_feed` (AXGT/USD) must lie within
+    The rail's price is min(time-weighted, spot) of `pool`, whose other token is a dollar or wrapped ETH
+    (`pool_quote`), and `second_feed` (AXGT/USD) must lie within
     `second_within_bps` of it; an operator who has no second source says `single_source = true`.
     """
 
@@ -78,6 +79,7 @@ class AxgtRail(Section):
     minimum_tokens: int = Field(default=100, gt=0)
     bonus_bps: int = Field(default=2_500, ge=0, le=100_000)
     pool: Address | None = None
+    pool_quote: Literal["usd", "eth"] = "usd"
     second_feed: Address | None = None
     single_source: bool = False
     second_within_bps: int = Field(default=500, gt=0, lt=10_000)

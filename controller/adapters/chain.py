@@ -1,22 +1,22 @@
-"""Reads one chain over JSON-RPC: blocks, payments to the revenue wallet, the price feed, AXGT holdings.
+"""Reads one chain over JSON-RPC: blocks, payments to the revenue wallets, prices, AXGT holdings.
 
-Nodes are asked in the order configured; the next one only where one does not answer. What a node says is
-tied together by block hashes, so two nodes with different heads cannot be mixed up. It holds no key and
-sends nothing. Errors carry no node addresses.
+It holds no key and sends nothing. Which nodes are asked, and what they must agree on, is `chain_pool`'s; what
+they are asked is `chain_payments`', `chain_prices`' and this module's. Errors carry no node addresses.
 """
 
 from __future__ import annotations
 
-import itertools
-import logging
-import re
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal, TypeVar
 
 import httpx
 
 from controller.adapters import chain_words as words
-from controller.errors import ChainUnavailable, PriceUnavailable, SettingsInvalid, StateForgotten
+from controller.adapters.chain_node import Call, Node, NodeFailed, Refusal, Unknown
+from controller.adapters.chain_payments import Found, MoneyReader, same_money
+from controller.adapters.chain_pool import Pool, WrongChain
+from controller.adapters.chain_prices import PriceReader
+from controller.errors import ChainUnavailable, SettingsInvalid
 from controller.services.ports import (
     AxgtPriceEvidence,
     Block,
@@ -24,112 +24,120 @@ from controller.services.ports import (
     ChainReader,
     Payment,
     PriceEvidence,
+    Sent,
     TransactionFacts,
 )
 from controller.settings import Settings
 from controller.settings_money import Chain
 
-log = logging.getLogger(__name__)
+T = TypeVar("T")
 
-TIMEOUT_S = 10
-# How geth, erigon, reth and anvil say that they no longer keep the state of an old block.
-FORGOTTEN = re.compile(
-    r"missing trie node|historical state|prune|state .*not available|BlockOutOfRange", re.IGNORECASE
-)
-
-
-class Reverted(ValueError):
-    """A contract refused a call; no other node would answer otherwise."""
+# Blocks read at once; and how deep below the head a block must be to be left out when it holds nothing.
+STRETCH = 1024
+DEEP = 256
 
 
 class Web3Chain:
     """Implements `ports.ChainReader`. Safe to share between threads; opens no connection until asked."""
 
-    def __init__(self, settings: Settings, chain: Chain | None = None) -> None:
-        """Args: the settings; which of its chains, the home chain by default: `rpc_urls` are its nodes."""
+    def __init__(self, settings: Settings, chain: Chain | None = None, *, pool: Pool | None = None) -> None:
+        """Args: the settings; which of its chains, the home chain by default.
+
+        With `pool`, the nodes of another reader of this chain, two must agree on everything.
+        """
         self._settings = settings
         self._chain = chain or settings.chain
-        self._revenue = self._chain.revenue_wallet.lower()
         self._tokens = {
             contract.lower(): name
             for name, contract in (("usdc", settings.usdc.contract), ("axgt", settings.axgt.contract))
             if settings.chain_of("usdc" if name == "usdc" else "axgt") == self._chain
         }
-        self._nodes = self._chain.rpc_urls
-        self._client = httpx.Client(timeout=TIMEOUT_S, trust_env=False)
-        self._ids = itertools.count(1)
-        self._checked = False
+        self._checked = self._insists = pool is not None
+        self._http: httpx.Client | None = None
+        self._pool = pool or Pool(self._open(), self._verify)
+        self._agreeing: ChainReader | None = None
+
+    def _open(self) -> list[Node]:
+        self._http = httpx.Client(trust_env=False, limits=httpx.Limits(max_connections=None))
+        return [Node(place, url, self._http) for place, url in enumerate(self._chain.rpc_urls)]
 
     def close(self) -> None:
         """Close the connections to the nodes."""
-        self._client.close()
+        if self._http is not None:
+            self._http.close()
+
+    def agreeing(self) -> ChainReader:
+        if self._agreeing is None:
+            self._agreeing = Web3Chain(self._settings, self._chain, pool=self._pool)
+        return self._agreeing
 
     def genesis_hash(self) -> str:
+        """The chain's genesis block; another one than configured where no node serves the configured one."""
+        try:
+            found = self._pool.first(self._genesis)
+        except ChainUnavailable:
+            strayed = self._stray_genesis()
+            if strayed is None:
+                raise
+            return strayed
         if not self._checked:
-            self._check()
-        return self.block(0).hash
+            self._pool.first(self._check_decimals)
+            self._checked = True
+        return found
 
     def head(self) -> Block:
-        return _block(self._wanted("eth_getBlockByNumber", ["latest", False]))
+        return self._pool.newest(lambda node: _header(node, "latest"), lambda block: block.number)
 
     def block(self, number: int) -> Block:
-        return _block(self._wanted("eth_getBlockByNumber", [hex(number), False]))
-
-    def headers(self, first: int, last: int) -> list[Block]:
-        return [self.block(number) for number in range(first, last + 1)]
+        if self._insists:
+            return self._told(lambda node: _header(node, hex(number)))
+        return self._pool.pinned(lambda node: _header(node, hex(number)))
 
     def finalized_number(self) -> int:
-        return words.integer(self._wanted("eth_getBlockByNumber", ["finalized", False])["number"])
+        return self._pool.pinned(lambda node: _header(node, "finalized").number)
 
     def payments_in(self, block: Block) -> BlockMoney:
-        """Everything that paid the revenue wallet in this very block, by its hash.
+        return self._money([block])[0]
 
-        Direct ETH is found in the block's transactions, tokens by their Transfer logs; only the
-        transactions that match cost a receipt.
-        """
-        full = self._wanted("eth_getBlockByHash", [block.hash, True])
-        paying = {tx["hash"] for tx in full["transactions"] if words.pays_eth(tx, self._revenue)}
-        paying |= {log_["transactionHash"] for log_ in self._transfers_in(block)}
-        by_hash = {tx["hash"]: tx for tx in full["transactions"] if tx["hash"] in paying}
-        if len(by_hash) != len(paying):
-            raise ChainUnavailable("The node's logs and its block disagree.")
-        return BlockMoney([p for tx in by_hash.values() for p in self._payments(tx, block.hash)])
-
-    def payments_in_all(self, blocks: Sequence[Block]) -> list[BlockMoney]:
-        return [self.payments_in(block) for block in blocks]
+    def read_on(self, before: Block, to: Block) -> Iterator[tuple[Block, BlockMoney]]:
+        while before.number < to.number:
+            last = min(before.number + STRETCH, to.number)
+            blocks = _linked(before, self._headers(before.number + 1, last, to))
+            if not blocks:
+                return
+            for block, money in zip(blocks, self._money(blocks), strict=True):
+                nothing = not (money.payments or money.unexplained_wei)
+                if block is blocks[-1] or not nothing or block.number > to.number - DEEP:
+                    yield block, money
+            if blocks[-1].number < last:
+                return
+            before = blocks[-1]
 
     def payments_of(self, tx_hash: str) -> list[Payment]:
-        tx = self._ask("eth_getTransactionByHash", [tx_hash])
-        if tx is None or tx.get("blockHash") is None:
-            return []
-        return self._payments(tx, tx["blockHash"])
+        def read(node: Node) -> list[Found]:
+            return [self._reader(node).read_transaction(tx_hash)]
+
+        return self._told(read, same_money)[0].money.payments
+
+    def sent_in(self, tx_hash: str) -> list[Sent]:
+        return self._told(lambda node: self._reader(node).read_sent(tx_hash))
 
     def unsupported_tokens_of(self, tx_hash: str) -> list[str]:
-        receipt = self._ask("eth_getTransactionReceipt", [tx_hash])
-        to_us = words.padded(self._revenue)
-        logs = [log_ for log_ in (receipt or {"logs": []})["logs"] if words.is_transfer(log_)]
-        ours = {log_["address"].lower() for log_ in logs if log_["topics"][2].lower().endswith(to_us)}
-        return sorted(ours - set(self._tokens))
+        def read(node: Node) -> list[str]:
+            receipt = node.ask("eth_getTransactionReceipt", tx_hash) or {"logs": []}
+            logs = [entry for entry in receipt["logs"] if words.is_transfer(entry)]
+            ours = {words.address(e["address"]) for e in logs if words.paid_to(e) in self._chain.wallets}
+            return sorted(ours - set(self._tokens))
+
+        return self._pool.first(read)
 
     def transaction(self, tx_hash: str) -> TransactionFacts:
-        receipt = self._ask("eth_getTransactionReceipt", [tx_hash])
-        if receipt is not None:
-            return TransactionFacts(
-                tx_hash=tx_hash,
-                known=True,
-                block_number=words.integer(receipt["blockNumber"]),
-                block_hash=receipt["blockHash"],
-                succeeded=words.integer(receipt["status"]) == 1,
-                sender=receipt["from"].lower(),
-            )
-        tx = self._ask("eth_getTransactionByHash", [tx_hash])
-        if tx is None:
-            return TransactionFacts(tx_hash, known=False)
-        sender, nonce = tx["from"].lower(), words.integer(tx["nonce"])
-        return TransactionFacts(tx_hash, known=True, sender=sender, nonce=nonce)
+        return self._pool.first(lambda node: _facts(node, tx_hash))
 
     def next_nonce(self, address: str) -> int:
-        return words.integer(self._wanted("eth_getTransactionCount", [address, "latest"]))
+        return self._pool.first(
+            lambda node: words.integer(node.ask("eth_getTransactionCount", address, "latest"))
+        )
 
     def eth_usd(self, block_hash: str) -> PriceEvidence:
         """The feed's round at a block.
@@ -137,111 +145,133 @@ class Web3Chain:
         Raises:
             PriceUnavailable: there is no feed at that address and block, or its round is incomplete.
         """
-        return self._round(self._settings.eth.usd_feed.lower(), block_hash)
+        return self._told(lambda node: self._prices(node, block_hash).feed(self._settings.eth.usd_feed))
 
     def usdc_usd(self, block_hash: str) -> PriceEvidence | None:
         feed = self._settings.usdc.usd_feed
-        return None if feed is None else self._round(feed.lower(), block_hash)
+        return None if feed is None else self._told(lambda node: self._prices(node, block_hash).feed(feed))
 
     def axgt_usd(self, block_hash: str) -> AxgtPriceEvidence:
-        raise PriceUnavailable(f"No pool is read at block {block_hash}.")
+        return self._told(lambda node: self._prices(node, block_hash).axgt())
 
-    def agreeing(self) -> ChainReader:
-        return self
-
-    def _round(self, feed: str, block_hash: str) -> PriceEvidence:
-        at = {"blockHash": block_hash}
-        try:
-            round_id, answer, _, updated_at, answered_in = words.split(
-                self._call(feed, words.LATEST_ROUND_DATA, at), 5
-            )
-            (decimals,) = words.split(self._call(feed, words.DECIMALS, at), 1)
-        except ValueError as error:
-            raise PriceUnavailable("The price feed gives no answer.") from error
-        if answered_in < round_id:
-            raise PriceUnavailable("The price feed's round is not complete.")
-        return PriceEvidence(feed, round_id, words.signed(answer), decimals, updated_at, block_hash)
+    def round_at(self, rail: Literal["eth", "usdc"], block: Block) -> PriceEvidence:
+        feed = self._settings.eth.usd_feed if rail == "eth" else self._settings.usdc.usd_feed
+        return self._told(lambda node: self._prices(node, block.hash).earlier(feed, block.timestamp_s))
 
     def axgt_balance(self, wallet: str, block_hash: str | None = None) -> int:
         at: Any = {"blockHash": block_hash} if block_hash else "latest"
-        data = words.BALANCE_OF + words.padded(wallet)
-        try:
-            answer = self._call(self._settings.axgt.contract, data, at)
-        except Reverted as error:
-            raise ChainUnavailable from error
-        # Before the token existed nobody held it.
-        return 0 if answer == "0x" else words.split(answer, 1)[0]
+        call = {"to": self._settings.axgt.contract, "data": words.BALANCE_OF + words.padded(wallet)}
 
-    def _check(self) -> None:
-        """Once: the node serves the configured chain, and the tokens have the configured decimals."""
-        chain_id = words.integer(self._wanted("eth_chainId", []))
-        if chain_id != self._chain.chain_id:
-            raise ChainUnavailable("The node serves another chain id than the one configured.")
-        for contract, name in self._tokens.items():
-            decimals = self._settings.axgt.decimals if name == "axgt" else 6
-            answer = self._call(contract, words.DECIMALS, "latest")
-            if answer != "0x" and words.split(answer, 1) != (decimals,):
-                raise SettingsInvalid(f"{name}.contract does not have {decimals} decimals.")
-        self._checked = True
+        def read(node: Node) -> int:
+            answer = node.ask("eth_call", call, at)
+            # Before the token existed nobody held it.
+            return 0 if answer == "0x" else words.split(answer, 1)[0]
 
-    def _transfers_in(self, block: Block) -> list[dict[str, Any]]:
-        topics = [words.TRANSFER, None, "0x" + words.padded(self._revenue)]
-        wanted = {"blockHash": block.hash, "address": list(self._tokens), "topics": topics}
-        return [log_ for log_ in self._wanted("eth_getLogs", [wanted]) if words.is_transfer(log_)]
+        return self._told(read) if block_hash else self._pool.first(read)
 
-    def _payments(self, tx: dict[str, Any], block_hash: str) -> list[Payment]:
-        receipt = self._wanted("eth_getTransactionReceipt", [tx["hash"]])
-        if receipt["blockHash"] != block_hash:
-            raise ChainUnavailable("The chain is being reorganised.")
-        if words.integer(receipt["status"]) != 1:
-            return []
-        return words.payments(tx, receipt, self._revenue, self._tokens)
+    def _told(self, read: Callable[[Node], T], same: Callable[[T, T], T | None] | None = None) -> T:
+        """What is tied to a hash: two nodes must not contradict each other, or must both say it."""
+        same = same or (lambda one, other: one if one == other else None)
+        return self._pool.agreed(read, same) if self._insists else self._pool.compared(read, same)
 
-    def _call(self, contract: str, data: str, at: Any) -> str:
-        answer = self._wanted("eth_call", [{"to": contract, "data": data}, at])
-        return str(answer)
+    def _money(self, blocks: Sequence[Block]) -> list[BlockMoney]:
+        def read(node: Node) -> list[Found]:
+            return self._reader(node).read(blocks)
 
-    def _wanted(self, method: str, params: list[Any]) -> Any:
-        answer = self._ask(method, params)
-        if answer is None:
-            raise ChainUnavailable
-        return answer
+        if self._insists:
+            found = self._pool.agreed(read, same_money)
+        else:
+            found = self._pool.compared(read, same_money, patient=True)
+        return [view.money for view in found]
 
-    def _ask(self, method: str, params: list[Any]) -> Any:
-        """The first answer that says something; None when every node answers, and none knows."""
-        problem: ChainUnavailable | None = None
-        for place, node in enumerate(self._nodes):
-            answer = self._post(node, method, params)
-            if answer.get("result") is not None:
-                return answer["result"]
-            if "error" not in answer:
+    def _reader(self, node: Node) -> MoneyReader:
+        trace = self._chain.trace != "off"
+        return MoneyReader(node, self._chain.wallets, self._tokens, trace=trace)
+
+    def _prices(self, node: Node, block_hash: str) -> PriceReader:
+        return PriceReader(node, self._settings, self._chain, block_hash)
+
+    def _headers(self, first: int, last: int, to: Block) -> list[Block]:
+        """Headers by number, of the node whose head `to` is."""
+        numbers = range(first, min(last, to.number - 1) + 1)
+        calls: list[Call] = [("eth_getBlockByNumber", [hex(number), False]) for number in numbers]
+        found = self._pool.pinned(lambda node: _own_blocks(node, calls))
+        return [*found, *([to] if last == to.number else [])]
+
+    def _verify(self, node: Node) -> None:
+        """Raises WrongChain unless the node serves the configured chain, by its id and its genesis."""
+        if words.integer(node.ask("eth_chainId")) != self._chain.chain_id:
+            raise WrongChain("The node serves another chain id than the one configured.")
+        self._genesis(node)
+
+    def _genesis(self, node: Node) -> str:
+        found = _header(node, "0x0").hash
+        if found != self._chain.genesis_hash.lower():
+            raise WrongChain("The node serves another chain: its genesis block is not the one configured.")
+        return found
+
+    def _stray_genesis(self) -> str | None:
+        for node in self._pool.order():
+            try:
+                if words.integer(node.ask("eth_chainId")) == self._chain.chain_id:
+                    return _header(node, "0x0").hash
+            except (NodeFailed, Refusal, Unknown, ValueError, KeyError, TypeError, AttributeError):
                 continue
-            why = _reason(answer["error"])
-            if "revert" in why:
-                raise Reverted
-            log.warning("chain node %d does not answer %s: %s", place, method, why)
-            problem = StateForgotten() if FORGOTTEN.search(why) else ChainUnavailable()
-        if problem:
-            raise problem
         return None
 
-    def _post(self, node: str, method: str, params: list[Any]) -> dict[str, Any]:
-        asked = {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": params}
-        try:
-            answer = self._client.post(node, json=asked).json()
-        except (httpx.HTTPError, ValueError) as error:
-            return {"error": type(error).__name__}
-        return answer if isinstance(answer, dict) else {"error": "no JSON-RPC"}
+    def _check_decimals(self, node: Node) -> None:
+        for contract, name in self._tokens.items():
+            decimals = self._settings.axgt.decimals if name == "axgt" else 6
+            answer = node.ask("eth_call", {"to": contract, "data": words.DECIMALS}, "latest")
+            if answer != "0x" and words.split(answer, 1) != (decimals,):
+                raise SettingsInvalid(f"{name}.contract does not have {decimals} decimals.")
 
 
-def _reason(error: Any) -> str:
-    return str(error.get("message", "") if isinstance(error, dict) else error)[:200]
+def _header(node: Node, at: str) -> Block:
+    found = _block(node.ask("eth_getBlockByNumber", at, False))
+    if at.startswith("0x") and found.number != int(at, 16):
+        raise NodeFailed("another block than the one asked for")
+    return found
 
 
-def _block(found: dict[str, Any]) -> Block:
-    return Block(
-        number=words.integer(found["number"]),
-        hash=found["hash"],
-        parent_hash=found["parentHash"],
-        timestamp_s=words.integer(found["timestamp"]),
+def _block(answer: Any) -> Block:
+    if answer is None:
+        raise Unknown
+    return words.block_of(answer)
+
+
+def _own_blocks(node: Node, calls: Sequence[Call]) -> list[Block]:
+    answers = node.asked(calls)
+    if None in answers:
+        raise NodeFailed("does not know blocks below the head it named")
+    return [words.block_of(answer) for answer in answers]
+
+
+def _linked(before: Block, blocks: Sequence[Block]) -> list[Block]:
+    """The blocks up to where one does not follow its parent."""
+    found: list[Block] = []
+    for block in blocks:
+        if block.parent_hash != before.hash or block.number != before.number + 1:
+            break
+        found.append(block)
+        before = block
+    return found
+
+
+def _facts(node: Node, tx_hash: str) -> TransactionFacts:
+    asked: list[Call] = [("eth_getTransactionByHash", [tx_hash]), ("eth_getTransactionReceipt", [tx_hash])]
+    tx, receipt = node.asked(asked)
+    if tx is None:
+        return TransactionFacts(tx_hash, known=False)
+    sender, nonce = words.address(tx["from"]), words.integer(tx["nonce"])
+    if receipt is None:
+        return TransactionFacts(tx_hash, known=True, sender=sender, nonce=nonce)
+    return TransactionFacts(
+        tx_hash=tx_hash,
+        known=True,
+        block_number=words.integer(receipt["blockNumber"]),
+        block_hash=words.hash32(receipt["blockHash"]),
+        succeeded=words.integer(receipt["status"]) == 1,
+        sender=sender,
+        nonce=nonce,
     )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from sqlmodel import Session
 
@@ -65,11 +65,13 @@ class BlockMoney:
     """All that reached the revenue wallets in one block.
 
     `unexplained_wei` is what their balances grew by beyond every payment found: a self-destruct without a
-    frame, a block reward, a withdrawal, or an internal payment that no node can trace.
+    frame, a block reward, a withdrawal, or an internal payment that no node can trace. `doubtful` names
+    assets of which the wallets' holdings did not grow by what the token's logs say.
     """
 
     payments: list[Payment]
     unexplained_wei: int = 0
+    doubtful: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -136,18 +138,19 @@ class ChainReader(Protocol):
     def head(self) -> Block: ...
     def block(self, number: int) -> Block: ...
 
-    def headers(self, first: int, last: int) -> list[Block]:
-        """`block` for a range, both ends included, in as few requests as the node takes."""
-        ...
-
     def finalized_number(self) -> int: ...
 
     def payments_in(self, block: Block) -> BlockMoney:
         """Everything that reached the revenue wallets in this very block, by its hash."""
         ...
 
-    def payments_in_all(self, blocks: Sequence[Block]) -> list[BlockMoney]:
-        """`payments_in` for each of several blocks that follow one another."""
+    def read_on(self, before: Block, to: Block) -> Iterator[tuple[Block, BlockMoney]]:
+        """`payments_in` for the blocks after `before` up to `to`, ascending.
+
+        Yields every block that holds money and, last, the last one read. Only blocks that are final or at
+        least 256 below `to` are left out where they hold nothing; nearer the head each follows its parent.
+        Ends early while the chain is being reorganised.
+        """
         ...
 
     def payments_of(self, tx_hash: str) -> list[Payment]:
@@ -172,6 +175,13 @@ class ChainReader(Protocol):
 
     def usdc_usd(self, block_hash: str) -> PriceEvidence | None:
         """What the USDC feed says; None where no feed is configured."""
+        ...
+
+    def round_at(self, rail: Literal["eth", "usdc"], block: Block) -> PriceEvidence:
+        """The feed's round that was current at a block's time, read from today's state.
+
+        For blocks whose state the nodes have dropped; evidence names that block.
+        """
         ...
 
     def axgt_usd(self, block_hash: str) -> AxgtPriceEvidence: ...

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-/// A Chainlink-style feed whose answer is as fresh as the block it is read at, so that a deposit made after hours of
-/// simulated time is not refused for an old price. `setRound` makes a feed that is late or incomplete.
+/// A Chainlink-style feed whose latest answer is as fresh as the block it is read at, so that a deposit made after hours
+/// of simulated time is not refused for an old price. `getRoundData` tells when a round was really set. `setRound` makes
+/// a feed that is late or incomplete.
 contract PriceFeed {
     struct Round {
         int256 answer;
         uint256 updatedAt; // 0: the time of the block that reads it
         uint80 answeredInRound; // 0: the round itself
+        uint256 setAt;
     }
 
     event AnswerUpdated(int256 indexed current, uint256 indexed roundId, uint256 updatedAt);
@@ -37,24 +39,25 @@ contract PriceFeed {
     }
 
     function latestRoundData() external view returns (uint80, int256, uint256, uint256, uint80) {
-        return getRoundData(latest);
+        Round storage round = rounds[latest];
+        return _data(latest, round.updatedAt == 0 ? block.timestamp : round.updatedAt);
     }
 
-    function getRoundData(uint80 roundId)
-        public
-        view
-        returns (uint80, int256 answer, uint256 startedAt, uint256 updatedAt, uint80 answeredInRound)
-    {
+    function getRoundData(uint80 roundId) external view returns (uint80, int256, uint256, uint256, uint80) {
         require(roundId != 0 && roundId <= latest, "No data present");
         Round storage round = rounds[roundId];
-        updatedAt = round.updatedAt == 0 ? block.timestamp : round.updatedAt;
-        answeredInRound = round.answeredInRound == 0 ? roundId : round.answeredInRound;
-        return (roundId, round.answer, updatedAt, updatedAt, answeredInRound);
+        return _data(roundId, round.updatedAt == 0 ? round.setAt : round.updatedAt);
+    }
+
+    function _data(uint80 roundId, uint256 updatedAt) private view returns (uint80, int256, uint256, uint256, uint80) {
+        Round storage round = rounds[roundId];
+        uint80 answeredIn = round.answeredInRound == 0 ? roundId : round.answeredInRound;
+        return (roundId, round.answer, updatedAt, updatedAt, answeredIn);
     }
 
     function _set(int256 answer, uint256 updatedAt, uint80 answeredInRound) private {
         latest += 1;
-        rounds[latest] = Round(answer, updatedAt, answeredInRound);
+        rounds[latest] = Round(answer, updatedAt, answeredInRound, block.timestamp);
         emit AnswerUpdated(answer, latest, block.timestamp);
     }
 }

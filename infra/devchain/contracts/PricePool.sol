@@ -26,7 +26,7 @@ contract PricePool {
         require(owner == address(0), "PricePool: already initialized");
         (token0, token1, owner) = (token0_, token1_, owner_);
         (sqrtPriceX96, liquidity) = (sqrtPriceX96_, liquidity_);
-        observations.push(Observation(block.timestamp - PAST_S, 0, tick));
+        observations.push(Observation(block.timestamp > PAST_S ? block.timestamp - PAST_S : 0, 0, tick));
     }
 
     function setPrice(int24 tick, uint160 sqrtPriceX96_) external {

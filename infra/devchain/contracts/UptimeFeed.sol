@@ -13,7 +13,7 @@ contract UptimeFeed {
     function init(address owner_) external {
         require(owner == address(0), "UptimeFeed: already initialized");
         owner = owner_;
-        (round, startedAt) = (1, block.timestamp - PAST_S);
+        (round, startedAt) = (1, block.timestamp > PAST_S ? block.timestamp - PAST_S : 1);
     }
 
     function setStatus(bool up) external {
