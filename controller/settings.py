@@ -30,6 +30,7 @@ from controller.settings_money import (
 )
 
 DEFAULT_PATH = Path("/var/lib/axonos/axonos.toml")
+ProfileName = Literal["small", "medium", "large", "max"]
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -83,6 +84,28 @@ class Sessions(Section):
     cpus_per_gpu: Decimal = Field(default=Decimal(1), gt=0)
     memory_mib_per_gpu: int = Field(default=2048, ge=512)
     warn_minutes: list[int] = Field(default=[30, 10, 3])
+
+
+class Pool(Section):
+    """Desktops that are painted before anybody comes: how many of each profile, and what they may take.
+
+    `memory_mib` is for all that wait on one host; `reserve_mib` is memory of a host that they leave alone.
+    """
+
+    small: int = Field(default=0, ge=0, le=64)
+    medium: int = Field(default=0, ge=0, le=64)
+    large: int = Field(default=0, ge=0, le=64)
+    max: int = Field(default=0, ge=0, le=64)
+    priority: tuple[ProfileName, ...] = ("small", "medium", "large", "max")
+    memory_mib: int = Field(default=1024, ge=0)
+    reserve_mib: int = Field(default=1024, ge=0)
+    max_age_minutes: int = Field(default=720, ge=1)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """How many of each profile wait, in the order in which they are made."""
+        wanted: dict[str, int] = {name: getattr(self, name) for name in dict.fromkeys(self.priority)}
+        return wanted
 
 
 class Secrets(Section):
@@ -139,6 +162,7 @@ class Settings(Section):
     sessions: Sessions
     secrets: Secrets
     host: HostSection
+    pool: Pool = Pool()
     local: Local | None = None
     novnc_dir: Path
     playbooks_dir: Path

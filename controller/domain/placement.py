@@ -23,10 +23,11 @@ _NEXT: dict[str, frozenset[str]] = {
 
 @dataclass(frozen=True)
 class FreeHost:
-    """A host that takes sessions, and its free GPUs by index."""
+    """A host that takes sessions, its free GPUs by index, and on which of them desktops wait already."""
 
     name: str
     free: tuple[str, ...]
+    warm: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,28 @@ class Place:
 
 
 def place(gpus: int, hosts: Sequence[FreeHost]) -> Place | None:
-    """The best-fitting place for `gpus` GPUs, or None when no host has that many free."""
+    """The best-fitting place for `gpus` GPUs, or None when no host has that many free.
+
+    Where a desktop of that size waits comes first; else GPUs on which none waits, so that those stay.
+    """
     fitting = [host for host in hosts if len(host.free) >= gpus]
     if not fitting:
         return None
-    best = min(fitting, key=lambda host: (len(host.free), host.name))
-    return Place(best.name, best.free[:gpus])
+    waiting = [host for host in fitting if _waiting(gpus, host)]
+    best = min(waiting or fitting, key=lambda host: (len(host.free), host.name))
+    return Place(best.name, _waiting(gpus, best) or _least_disturbing(gpus, best))
+
+
+def _waiting(gpus: int, host: FreeHost) -> tuple[str, ...] | None:
+    """The GPUs of a desktop of that size that waits, all of them free."""
+    fitting = [warm for warm in host.warm if len(warm) == gpus and set(warm) <= set(host.free)]
+    return fitting[0] if fitting else None
+
+
+def _least_disturbing(gpus: int, host: FreeHost) -> tuple[str, ...]:
+    used = {gpu for warm in host.warm for gpu in warm}
+    chosen = sorted(host.free, key=lambda gpu: (gpu in used, host.free.index(gpu)))[:gpus]
+    return tuple(sorted(chosen, key=host.free.index))
 
 
 def gpu_step(state: str, to: GpuState) -> GpuState:

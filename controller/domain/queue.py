@@ -7,7 +7,7 @@ function runs in production and in simulations.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from controller.domain.placement import FreeHost, Place, place
 
@@ -63,5 +63,5 @@ def first_fit(claims: Sequence[Waiting], hosts: Sequence[FreeHost]) -> Plan:
             continue
         starts.append((claim.id, found))
         left = tuple(g for g in free[found.host].free if g not in found.gpus)
-        free[found.host] = FreeHost(found.host, left)
+        free[found.host] = replace(free[found.host], free=left)
     return Plan(tuple(starts), tuple(reasons))

@@ -6,6 +6,7 @@ from controller.models.hosts import Gpu, Host, Slot
 from controller.models.ledger import Account, Hold, JournalBatch, Transfer, UsageWindow
 from controller.models.money import MoneyEvent, MoneyEventTransition, OperatorAlert, SentTransaction
 from controller.models.operator import DepositAssignment, LedgerRequest
+from controller.models.pool import WarmDesktop
 from controller.models.quotes import Quote
 from controller.models.runs import Run, RunEvent
 from controller.models.sessions import DesktopWarning, GpuSession, SessionEvent
@@ -37,6 +38,7 @@ __all__ = [
     "Transfer",
     "UsageWindow",
     "Wallet",
+    "WarmDesktop",
     "WebSession",
     "metadata",
 ]

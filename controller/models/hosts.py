@@ -27,11 +27,14 @@ class Host(SQLModel, table=True):
 
 
 class Slot(SQLModel, table=True):
-    """A place for one container; its id is the container's name. Lives from intent to confirmed removal."""
+    """A place for one container; its id is the container's name. Lives from intent to confirmed removal.
+
+    `warm`: a desktop waits in it for somebody (`models/pool.py`); a claim makes it `intended` again.
+    """
 
     __tablename__ = "slot"
     __table_args__ = (
-        CheckConstraint("state IN ('intended', 'up', 'stopping', 'gone')", name="state"),
+        CheckConstraint("state IN ('intended', 'warm', 'up', 'stopping', 'gone')", name="state"),
         CheckConstraint("subnet_index BETWEEN 0 AND 4094", name="subnet"),
         Index(
             "uq_slot_subnet", "host", "subnet_index", unique=True, postgresql_where=text("state <> 'gone'")

@@ -10,7 +10,7 @@ from sqlmodel import Session, col, select, update
 from controller.domain.metering import exhausts_at
 from controller.errors import BadInput
 from controller.models import DesktopWarning, GpuSession, Host, Run, Slot
-from controller.services import ledger, observations, placing, runs
+from controller.services import ledger, observations, placing, pool_reports, runs
 from controller.services.deps import Deps
 
 NEXT_MS = 2_000
@@ -61,7 +61,8 @@ def report(deps: Deps, body: dict[str, Any]) -> dict[str, Any]:
     now = deps.clock.now_ms()
     with deps.database.begin() as db:
         return {
-            "leases": _leases(deps, db, said),
+            "leases": _leases(deps, db, said)
+            + pool_reports.leases(deps, db, said.host, _running(said), said.at_ms),
             "stop": sorted({*orphans, *_overdue(db, said, now)}),
             "warnings": _warnings(db, said.host),
             "next_ms": NEXT_MS,
@@ -94,13 +95,18 @@ def _heard(db: Session, said: Report, now_ms: int) -> None:
         db.exec(done.values(delivered_at_ms=now_ms))
 
 
+def _running(said: Report) -> set[str]:
+    return {slot.slot for slot in said.slots if slot.state == "running"}
+
+
 def _leases(deps: Deps, db: Session, said: Report) -> list[dict[str, Any]]:
     """A lease for every container that may go on; never past the instant at which its session must end."""
-    running = {slot.slot for slot in said.slots if slot.state == "running"}
     query = (
         select(Slot, GpuSession)
         .join(GpuSession, col(GpuSession.slot_id) == col(Slot.id))
-        .where(Slot.host == said.host, col(Slot.state).in_(("intended", "up")), col(Slot.id).in_(running))
+        .where(
+            Slot.host == said.host, col(Slot.state).in_(("intended", "up")), col(Slot.id).in_(_running(said))
+        )
         .order_by(col(Slot.id))
         .with_for_update(of=Slot, key_share=True)
     )

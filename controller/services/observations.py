@@ -12,7 +12,7 @@ from sqlmodel import Session, col, select
 
 from controller.domain.metering import proof_of_life
 from controller.models import GpuSession, Slot
-from controller.services import ends, life
+from controller.services import ends, life, pool_reports
 from controller.services.deps import Deps
 
 CLOCK_STEP_MS = 1_000
@@ -91,7 +91,7 @@ def act(deps: Deps, host: str, slots: list[dict[str, Any]], at_ms: int) -> int:
     lost = [loss for loss in found if loss is not None]
     for loss in lost:
         _end_lost(deps, loss)
-    return len(lost)
+    return len(lost) + pool_reports.drop_lost(deps, host, slots, at_ms)
 
 
 def _known(db: Session, host: str, *, lock: bool) -> list[Slot]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import defaultdict
-from typing import Any
 
 from sqlalchemy import func
 from sqlmodel import Session, col, select, update
@@ -14,9 +12,9 @@ from controller.domain.lifecycle import started
 from controller.domain.placement import FreeHost, Place
 from controller.domain.queue import Waiting, first_fit
 from controller.models import Gpu, GpuSession, Host, Slot
-from controller.services import life, locks, runs, start_failures
+from controller.services import life, locks, pool, runs, start_failures
 from controller.services.deps import Deps
-from controller.services.run_requests import desktop_config
+from controller.services.run_requests import desktop_config, digest
 from controller.settings import Settings
 
 MS_PER_MINUTE = 60_000
@@ -43,7 +41,7 @@ def plan(deps: Deps, db: Session) -> int:
     if not claims:
         return 0
     rests = start_failures.resting(db, [c.id for c in claims], deps.clock.now_ms())
-    decided = first_fit([_waiting(c, rests.get(c.id)) for c in claims], _free_hosts(db))
+    decided = first_fit([_waiting(c, rests.get(c.id)) for c in claims], _free_hosts(deps, db))
     by_id = {claim.id: claim for claim in claims}
     for claim_id, place in decided.starts:
         _start(deps, db, by_id[claim_id], place)
@@ -80,7 +78,7 @@ def _queued(db: Session) -> list[GpuSession]:
     return list(db.exec(query.execution_options(populate_existing=True)))
 
 
-def _free_hosts(db: Session) -> list[FreeHost]:
+def _free_hosts(deps: Deps, db: Session) -> list[FreeHost]:
     query = (
         select(col(Gpu.host), col(Gpu.uuid))
         .join(Host, col(Host.name) == col(Gpu.host))
@@ -90,7 +88,8 @@ def _free_hosts(db: Session) -> list[FreeHost]:
     free: dict[str, list[str]] = defaultdict(list)
     for host, uuid in db.exec(query):
         free[host].append(uuid)
-    return [FreeHost(host, tuple(uuids)) for host, uuids in free.items()]
+    warm = pool.usable(deps, db)
+    return [FreeHost(host, tuple(uuids), tuple(warm.get(host, ()))) for host, uuids in free.items()]
 
 
 def _free_checked(db: Session) -> None:
@@ -99,19 +98,14 @@ def _free_checked(db: Session) -> None:
 
 
 def _start(deps: Deps, db: Session, claim: GpuSession, place: Place) -> None:
-    """Lease the GPUs to a new slot and write the intent to start: nothing has been done yet."""
+    """Lease the GPUs to a slot and write the intent to start: nothing has been done yet.
+
+    The slot is that of a desktop which waits on exactly these GPUs, else a new one.
+    """
     now = deps.clock.now_ms()
-    slot = Slot(
-        id=slot_id(deps.new_id()),
-        host=place.host,
-        state="intended",
-        subnet_index=_free_subnet(db, place.host),
-        config_digest=digest(desktop_config(deps.settings, claim, list(place.gpus))),
-        lease_until_ms=now + lease_ms(deps.settings),
-        created_at_ms=now,
-    )
-    db.add(slot)
-    db.flush()
+    config = desktop_config(deps.settings, claim, list(place.gpus))
+    slot = pool.take(deps, db, place.host, place.gpus)
+    slot = slot or new_slot(deps, db, place.host, digest(config))
     leased = update(Gpu).where(col(Gpu.uuid).in_(place.gpus), col(Gpu.state) == "free")
     taken = db.exec(
         leased.values(state="leased", slot_id=slot.id, why=None, leased_at_ms=now, dirty_at_ms=None)
@@ -120,6 +114,24 @@ def _start(deps: Deps, db: Session, claim: GpuSession, place: Place) -> None:
     claim.slot_id = slot.id
     life.write(db, claim, started(life.life_of(claim), now))
     runs.enqueue(db, runs.START, place.host, now, slot=slot.id, session=claim.id)
+    pool.make_way(db, place.host, place.gpus, now)
+
+
+def new_slot(deps: Deps, db: Session, host: str, config_digest: str) -> Slot:
+    """A new slot on a host, intended; the caller holds the placement lock."""
+    now = deps.clock.now_ms()
+    slot = Slot(
+        id=slot_id(deps.new_id()),
+        host=host,
+        state="intended",
+        subnet_index=_free_subnet(db, host),
+        config_digest=config_digest,
+        lease_until_ms=now + lease_ms(deps.settings),
+        created_at_ms=now,
+    )
+    db.add(slot)
+    db.flush()
+    return slot
 
 
 def _free_subnet(db: Session, host: str) -> int:
@@ -131,11 +143,6 @@ def _free_subnet(db: Session, host: str) -> int:
 def slot_id(identifier: str) -> str:
     """A slot's id, which is its container's name: `s-` and 12 hex digits."""
     return f"s-{hashlib.sha256(identifier.encode()).hexdigest()[:12]}"
-
-
-def digest(config: dict[str, Any]) -> str:
-    """SHA-256 of a configuration, as canonical JSON."""
-    return hashlib.sha256(json.dumps(config, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def lease_ms(settings: Settings) -> int:

@@ -17,6 +17,7 @@ from controller.services import (
     ledger,
     life,
     observations,
+    pool_runs,
     runs,
     start_failures,
 )
@@ -49,6 +50,8 @@ def finish(deps: Deps, taken: runs.Taken, outcome: RunOutcome) -> bool:
     """
     if taken.playbook == runs.CHECK:
         return gpu_hygiene.finish_check(deps, taken, outcome)
+    if taken.slot is not None and taken.session is None:
+        return pool_runs.finish(deps, taken, outcome)
     if taken.slot is None or taken.session is None:
         return _finish_probe(deps, taken, outcome)
     now = deps.clock.now_ms()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Any
 
 from sqlmodel import Session, col, select
 
-from controller.models import Gpu, GpuSession, Host, Slot
+from controller.models import Gpu, GpuSession, Host, Slot, WarmDesktop
 from controller.services import gpu_hygiene
 from controller.services.runs import CHECK, START, STOP, Taken
 from controller.settings import Settings
@@ -20,17 +22,25 @@ PROBE_TIMEOUT_S = 30
 
 def desktop_config(settings: Settings, row: GpuSession, gpus: list[str]) -> dict[str, Any]:
     """What makes a container what it is. Its digest is the container's label: same digest, same container."""
+    return warm_config(settings, row.gpus, gpus) | {"home": row.wallet, "fresh_start": row.fresh_start}
+
+
+def warm_config(settings: Settings, count: int, gpus: list[str]) -> dict[str, Any]:
+    """The same for a desktop that is nobody's yet: what it is made of, and nothing of a person."""
     limits = settings.sessions
     return {
         "image": limits.image_id,
-        "home": row.wallet,
         "gpus": gpus,
-        "cpus": float(limits.cpus_per_gpu * row.gpus),
-        "memory_mib": limits.memory_mib_per_gpu * row.gpus,
-        "pids": PIDS_PER_GPU * row.gpus,
+        "cpus": float(limits.cpus_per_gpu * count),
+        "memory_mib": limits.memory_mib_per_gpu * count,
+        "pids": PIDS_PER_GPU * count,
         "geometry": GEOMETRY,
-        "fresh_start": row.fresh_start,
     }
+
+
+def digest(config: dict[str, Any]) -> str:
+    """SHA-256 of a configuration, as canonical JSON."""
+    return hashlib.sha256(json.dumps(config, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def request(db: Session, settings: Settings, taken: Taken, now_ms: int) -> dict[str, Any]:
@@ -47,7 +57,7 @@ def request(db: Session, settings: Settings, taken: Taken, now_ms: int) -> dict[
     db.add(slot)
     base = {"instance": settings.instance, "slot": slot.id, "fencing_token": slot.fencing_token}
     if taken.playbook == STOP:
-        return base | {"timeout_s": STOP_TIMEOUT_S} | _gpus_to_check(db, slot)
+        return base | {"timeout_s": STOP_TIMEOUT_S if taken.session else 0} | _gpus_to_check(db, slot)
     slot.lease_until_ms = now_ms + settings.sessions.lease_minutes * 60_000
     return base | _start_fields(db, settings, slot)
 
@@ -59,18 +69,32 @@ def _gpus_to_check(db: Session, slot: Slot) -> dict[str, Any]:
 
 
 def _start_fields(db: Session, settings: Settings, slot: Slot) -> dict[str, Any]:
-    row = db.exec(select(GpuSession).where(GpuSession.slot_id == slot.id)).one()
+    row = db.exec(select(GpuSession).where(GpuSession.slot_id == slot.id)).first()
     host = db.exec(select(Host).where(Host.name == slot.host)).one()
-    gpus = db.exec(select(Gpu.uuid).where(Gpu.slot_id == slot.id).order_by(col(Gpu.index))).all()
-    return desktop_config(settings, row, list(gpus)) | {
+    warm = db.exec(select(WarmDesktop).where(WarmDesktop.slot_id == slot.id)).first()
+    return _desktop(db, settings, slot, row, warm) | {
         "subnet_index": slot.subnet_index,
-        "session": row.id,
-        "generation": row.generation,
+        "session": row.id if row else "",
+        "generation": row.generation if row else 1,
+        "warm": warm is not None,
+        "reserve_mib": settings.pool.reserve_mib,
         "lease_until_ms": slot.lease_until_ms,
         "config_digest": slot.config_digest,
         "simulated": host.simulated,
         "start_timeout_s": settings.sessions.start_timeout_s,
     }
+
+
+def _desktop(
+    db: Session, settings: Settings, slot: Slot, row: GpuSession | None, warm: WarmDesktop | None
+) -> dict[str, Any]:
+    """Whose desktop is to be there, and what it is made of."""
+    if row is None:
+        assert warm is not None, "a start is for somebody, or for the pool"
+        nobodys = {"home": "", "fresh_start": False}
+        return warm_config(settings, len(warm.gpus), warm.gpus) | nobodys
+    gpus = db.exec(select(Gpu.uuid).where(Gpu.slot_id == slot.id).order_by(col(Gpu.index))).all()
+    return desktop_config(settings, row, list(gpus))
 
 
 def timeout_s(settings: Settings, playbook: str) -> int:

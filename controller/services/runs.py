@@ -23,7 +23,8 @@ STOP = "session_stop.yml"
 PROBE = "session_probe.yml"
 CHECK = "gpu_check.yml"
 
-# One run of a slot at a time, in order: a stop waits for the start before it.
+# One run of a slot at a time, in order: a stop waits for the start before it. What the pool does for itself
+# comes after everything that is done for somebody.
 _NEXT = text(
     """
     SELECT r.id FROM run r
@@ -31,7 +32,7 @@ _NEXT = text(
            OR (r.state = 'running' AND r.lease_until_ms < :now))
       AND NOT EXISTS (SELECT 1 FROM run o WHERE o.slot_id = r.slot_id AND o.id < r.id
                       AND o.state IN ('queued', 'running'))
-    ORDER BY r.id LIMIT 1 FOR NO KEY UPDATE OF r SKIP LOCKED
+    ORDER BY (r.slot_id IS NOT NULL AND r.session_id IS NULL), r.id LIMIT 1 FOR NO KEY UPDATE OF r SKIP LOCKED
     """
 )
 _RENEW = text(

@@ -8,7 +8,7 @@ import threading
 from dataclasses import dataclass
 
 from controller.adapters.wakeups import Wakeups
-from controller.services import deposits, expiry, metering, placing, reconcile
+from controller.services import deposits, expiry, metering, placing, pool_fill, reconcile
 from controller.services.deps import Deps
 from controller.services.ports import Provisioner
 from controller.worker.loops import Loop
@@ -57,10 +57,12 @@ def make_worker(
     """
     settings = deps.settings
     queue = Loop("queue", lambda: placing.promote(deps), LOOK_ANYWAY_S, stopping)
+    pool = Loop("pool", lambda: pool_fill.fill(deps), LOOK_ANYWAY_S, stopping)
 
     def finished() -> None:
         queue.wake.set()
         take.wake.set()
+        pool.wake.set()
 
     owner = f"{socket.gethostname()}:{os.getpid()}"
     runs = RunLoop(deps, provisioner, owner=owner, room=ROOM, finished=finished)
@@ -83,6 +85,7 @@ def make_worker(
         Loop("expiry", lambda: expiry.expire(deps), 0.5, stopping),
         Loop("warnings", lambda: expiry.warn(deps), 2.0, stopping),
         Loop("tick", lambda: metering.tick(deps), settings.sessions.tick_s, stopping),
+        pool,
         Loop("reconcile", lambda: reconcile.reconcile(deps), 3.0, stopping),
         Loop("chain", lambda: deposits.watch_once(deps), settings.chain.poll_ms / 1000, stopping),
     )

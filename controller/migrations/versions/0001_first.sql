@@ -184,7 +184,7 @@ CREATE TABLE slot (
     last_alive_ms BIGINT,
     gone_at_ms BIGINT,
     CONSTRAINT pk_slot PRIMARY KEY (id),
-    CONSTRAINT ck_slot_state CHECK (state IN ('intended', 'up', 'stopping', 'gone')),
+    CONSTRAINT ck_slot_state CHECK (state IN ('intended', 'warm', 'up', 'stopping', 'gone')),
     CONSTRAINT ck_slot_subnet CHECK (subnet_index BETWEEN 0 AND 4094),
     CONSTRAINT fk_slot_host_host FOREIGN KEY(host) REFERENCES host (name)
 );
@@ -193,6 +193,21 @@ CREATE UNIQUE INDEX uq_slot_subnet ON slot (host, subnet_index) WHERE state <> '
 
 CREATE TABLE transfer (
     id BIGSERIAL NOT NULL,
+CREATE TABLE warm_desktop (
+    slot_id VARCHAR NOT NULL,
+    profile VARCHAR NOT NULL,
+    gpus JSONB NOT NULL,
+    image_id VARCHAR NOT NULL,
+    created_at_ms BIGINT NOT NULL,
+    painted_at_ms BIGINT,
+    memory_mib INTEGER,
+    claimed_at_ms BIGINT,
+    retired_why VARCHAR,
+    CONSTRAINT pk_warm_desktop PRIMARY KEY (slot_id),
+    CONSTRAINT ck_warm_desktop_gpus CHECK (jsonb_array_length(gpus) > 0),
+    CONSTRAINT fk_warm_desktop_slot_id_slot FOREIGN KEY(slot_id) REFERENCES slot (id)
+);
+
     key VARCHAR NOT NULL,
     kind VARCHAR NOT NULL,
     debit_id BIGINT NOT NULL,
