@@ -1,0 +1,92 @@
+"""What the product wrote down, read from its tables with plain SQL."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+
+@dataclass(frozen=True)
+class Row:
+    """One money event."""
+
+    chain_id: int
+    tx_hash: str
+    position: str
+    asset: str
+    payer: str
+    amount: int
+    block: int
+    block_hash: str
+    state: str
+    credited: int | None
+    booked: str | None
+
+
+@dataclass
+class Journal:
+    """Events, and what each account has by its transfers."""
+
+    rows: list[Row] = field(default_factory=list)
+    accounts: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    told: dict[str, int] = field(default_factory=dict)  # what the account rows themselves say
+    live: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
+    quotes: list[dict[str, Any]] = field(default_factory=list)
+    cursors: dict[int, tuple[int, str | None]] = field(default_factory=dict)
+    bridged: list[str] = field(default_factory=list)  # transfers between accounts of different units
+
+
+def read(conninfo: str) -> Journal:
+    """Read it all in one snapshot."""
+    found = Journal()
+    with psycopg.connect(conninfo, row_factory=dict_row) as db:
+        db.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        for event in db.execute("SELECT * FROM money_event ORDER BY id"):
+            found.rows.append(_row(event))
+        for transfer in db.execute(
+            "SELECT t.*, d.code AS debit, c.code AS credit, d.unit AS du, c.unit AS cu FROM transfer t"
+            " JOIN account d ON d.id = t.debit_id JOIN account c ON c.id = t.credit_id"
+        ):
+            _post(found, transfer)
+        for account in db.execute("SELECT code, credits - debits AS has FROM account"):
+            found.told[account["code"]] = int(account["has"])
+        for cursor in db.execute("SELECT chain_id, block_number, stopped_why FROM chain_cursor"):
+            found.cursors[cursor["chain_id"]] = (cursor["block_number"], cursor["stopped_why"])
+        found.quotes = list(db.execute("SELECT * FROM quote ORDER BY id"))
+    return found
+
+
+def _row(event: dict[str, Any]) -> Row:
+    return Row(
+        chain_id=event["chain_id"],
+        tx_hash=event["tx_hash"],
+        position=event["position"],
+        asset=event["asset"],
+        payer=event["payer"],
+        amount=int(event["amount"]),
+        block=event["block_number"],
+        block_hash=event["block_hash"],
+        state=event["state"],
+        credited=event["credited_gpu_ms"],
+        booked=event["evidence"].get("booked"),
+    )
+
+
+def _post(found: Journal, transfer: dict[str, Any]) -> None:
+    amount = int(transfer["amount"])
+    found.accounts[transfer["debit"]] -= amount
+    found.accounts[transfer["credit"]] += amount
+    if transfer["du"] != transfer["cu"]:
+        found.bridged.append(transfer["key"])
+    why = transfer["evidence"]
+    if transfer["kind"] == "deposit":
+        found.live[why["tx_hash"], why["position"]] += 1
+    elif transfer["kind"] == "reversal":
+        for tx_hash, position in found.live:
+            if re.search(rf":{tx_hash}:{re.escape(position)}(:\d+)?$", why["reverses"]):
+                found.live[tx_hash, position] -= 1

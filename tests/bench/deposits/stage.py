@@ -1,0 +1,207 @@
+"""What interleavings run on: a database that is emptied, chains that go back, and the terms both sides know."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from fakes import make_settings
+from postgres_kit import Cluster
+
+from controller.migrations import migrate
+from controller.settings import Settings
+from deposits.chain import DOLLAR, ETHER, ManualChain, account, address, run_manual_chain
+from deposits.node import Node
+from deposits.oracle.terms import Ledgered, Terms
+from deposits.stepped_database import SteppedDatabase
+
+ETH_MINIMUM = ETHER // 2_000
+USDC_MINIMUM = DOLLAR
+AXGT_MINIMUM = 100 * ETHER
+PAYERS = ("alice", "bob", "carol", "mallory", "whale")
+TRUNCATE_EVERY = 40
+_names = itertools.count(1)
+
+
+class Stage:
+    """One worker's own database and chains."""
+
+    def __init__(self, cluster: Cluster, template: str, anvil: Path, ports: Iterator[int]) -> None:
+        self.name = f"stage_{next(_names)}"
+        cluster.run(f"CREATE DATABASE {self.name} TEMPLATE {template}")
+        self.url = cluster.url(self.name)
+        self.conninfo = f"host={cluster.socket_dir} user=postgres dbname={self.name}"
+        self._anvil, self._ports = anvil, ports
+        self._open = ExitStack()
+        self._admin = self._open.enter_context(psycopg.connect(self.conninfo, autocommit=True))
+        self._admin.execute("SET session_replication_role = replica")
+        self._databases: dict[str, SteppedDatabase] = {}
+        self.chains: list[ManualChain] = []
+        self._used = 0
+        self._tables = [
+            name
+            for (name,) in self._admin.execute(
+                "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename NOT LIKE 'alembic%'"
+            )
+        ]
+
+    def close(self) -> None:
+        for database in self._databases.values():
+            database.engine.dispose()
+        self._open.close()
+
+    def begin(self, chains: int) -> None:
+        """Everything as it was at the start."""
+        while len(self.chains) < chains:
+            self.chains.append(self._open.enter_context(_peopled(self._anvil, self._ports, len(self.chains))))
+        for chain in self.chains:
+            chain.back()
+        self._empty()
+
+    def _empty(self) -> None:
+        self._used += 1
+        if self._used % TRUNCATE_EVERY == 1:
+            self._admin.execute("TRUNCATE " + ", ".join(self._tables))
+        else:
+            self._admin.execute("; ".join(f"DELETE FROM {name}" for name in self._tables))
+
+    def end(self) -> None:
+        """Nobody steps any more."""
+        self.clear()
+
+    def clear(self) -> None:
+        for database in self._databases.values():
+            database.scheduler = None
+
+    def database(self, actor: str) -> SteppedDatabase:
+        """The actor's own connections; warm, so that setting them up is no step."""
+        if actor not in self._databases:
+            made = SteppedDatabase(self.url, self.conninfo)
+            with made.begin():
+                pass
+            made.engine.connect().close()
+            self._databases[actor] = made
+        return self._databases[actor]
+
+    def nodes(self) -> dict[str, Node]:
+        """Nodes by host name: `node-a` to `node-c` of the home chain, `other-a` … of a second one."""
+        found: dict[str, Node] = {}
+        for prefix, chain in zip(("node", "other"), self.chains, strict=False):
+            found |= {name.replace("node", prefix): node for name, node in chain.nodes.items()}
+        return found
+
+    def credited(self, chain_id: int) -> list[tuple[str, int]]:
+        """Hash and block of every event that is credited."""
+        query = "SELECT tx_hash, block_number FROM money_event WHERE chain_id = %s AND state IN ('credited', 'final')"
+        return [(row[0], row[1]) for row in self._admin.execute(query, (chain_id,))]
+
+    def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Ask the database, for checks of a case."""
+        return list(self._admin.execute(query, values))
+
+    def settings(self, changed: dict[str, dict[str, Any]]) -> Settings:
+        """The operator's configuration of a case: all rails on, defaults otherwise."""
+        where = self.chains[0].deployment
+        base: dict[str, Any] = {
+            "chain": {
+                "chain_id": self.chains[0].chain_id,
+                "rpc_urls": ["http://node-a"],
+                "genesis_hash": where.genesis_hash,
+                "revenue_wallet": where.revenue_wallet,
+                "start_block": self.chains[0].base + 1,
+            },
+            "eth": {"usd_feed": where.eth_usd_feed},
+            "usdc": {"contract": where.usdc, "enabled": True},
+            "axgt": {
+                "contract": where.axgt,
+                "enabled": True,
+                "pool": where.axgt_pool,
+                "second_feed": where.axgt_usd_feed,
+                "daily_cap_gpu_minutes_wallet": 10**9,
+                "daily_cap_gpu_minutes_total": 10**9,
+            },
+        }
+        merged = {name: {**values, **changed.get(name, {})} for name, values in base.items()}
+        return make_settings(self.url, **{**changed, **merged})
+
+    def terms(self, settings: Settings) -> Terms:
+        """The same in the oracle's words, from the case's own numbers."""
+        where = self.chains[0].deployment
+        chains = []
+        for chain, watched in zip(self.chains, settings.chains, strict=False):
+            tokens = {where.usdc.lower(): "usdc", where.axgt.lower(): "axgt"}
+            usdc_id = settings.usdc.chain_id or self.chains[0].chain_id
+            here = {
+                t: a
+                for t, a in tokens.items()
+                if (a == "usdc") == (usdc_id == chain.chain_id) or chain is self.chains[0] and a == "axgt"
+            }  # noqa: E501
+            if chain is not self.chains[0]:
+                here.pop(where.axgt.lower(), None)
+            chains.append(
+                Ledgered(
+                    chain_id=chain.chain_id,
+                    rpc_url=chain.wire.url,
+                    revenue=(chain.revenue, *(a.lower() for a in watched.former_revenue_wallets)),
+                    tokens=here,
+                    first_block=chain.base + 1,
+                    confirmations=watched.confirmations,
+                    traced=watched.trace == "auto",
+                )
+            )
+        rails = (
+            ("eth", settings.eth.enabled),
+            ("usdc", settings.usdc.enabled),
+            ("axgt", settings.axgt.enabled),
+        )
+        return Terms(
+            chains=tuple(chains),
+            conninfo=self.conninfo,
+            enabled=frozenset(name for name, on in rails if on),
+            minimum={"eth": ETH_MINIMUM, "usdc": USDC_MINIMUM, "axgt": AXGT_MINIMUM},
+            eth_feed=where.eth_usd_feed,
+            axgt=where.axgt.lower(),
+            usdc_feed=settings.usdc.usd_feed,
+            axgt_pool=where.axgt_pool,
+            axgt_feed=where.axgt_usd_feed,
+        )
+
+
+@contextmanager
+def _peopled(anvil: Path, ports: Iterator[int], number: int) -> Iterator[ManualChain]:
+    """A chain with payers who own ETH, USDC and AXGT, and with the contracts they use."""
+    options = ["--chain-id", str(84532 + number)] if number else []
+    with run_manual_chain(anvil, next(ports), *options) as chain:
+        where = chain.deployment
+        for name in PAYERS:
+            chain.wire("anvil_setBalance", account(name).address, hex(1_000 * ETHER))
+            chain.call("faucet", where.usdc, "MockUsdc", "mint", address(name), 1_000_000 * DOLLAR)
+            chain.mine()
+        holdings = {"whale": 3_000_000 * ETHER, "bob": 1_000 * ETHER}
+        for name, units in holdings.items():
+            chain.call("faucet", where.axgt, "Axgt", "mint", address(name), units)
+        chain.wire("anvil_setBalance", account("revenue").address, hex(100 * ETHER))
+        chain.call("faucet", where.usdc, "MockUsdc", "mint", address("revenue"), 1_000 * DOLLAR)
+        chain.mine()
+        chain.keep()
+        yield chain
+
+
+@contextmanager
+def run_stage(cluster: Cluster, anvil: Path, ports: Iterator[int]) -> Iterator[Stage]:
+    """A stage on a cluster; the first one migrates the template that all copy."""
+    template = "bench_template"
+    with psycopg.connect(host=str(cluster.socket_dir), user="postgres", autocommit=True) as db:
+        known = db.execute("SELECT 1 FROM pg_database WHERE datname = %s", (template,)).fetchone()
+    if known is None:
+        cluster.run(f"CREATE DATABASE {template}")
+        migrate(cluster.url(template))
+    stage = Stage(cluster, template, anvil, ports)
+    try:
+        yield stage
+    finally:
+        stage.close()
