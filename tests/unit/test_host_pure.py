@@ -95,8 +95,8 @@ def test_the_container_has_no_power(slot):
     assert "no-new-privileges" in host["SecurityOpt"]
     assert host["ReadonlyRootfs"]
     assert made["User"] == "7000:7000"
-    assert container.cpu_share(parse_start(START), 2) == {"NanoCpus": 2_000_000_000}
-    assert container.cpu_share(parse_start(START), 64) == {"NanoCpus": 4_000_000_000}
+    assert container.cpu_share(parse_start(START), 2) == {"NanoCpus": 2_000_000_000, "CpuShares": 1024}
+    assert container.cpu_share(parse_start(START), 64) == {"NanoCpus": 4_000_000_000, "CpuShares": 1024}
     assert host["Memory"] == host["MemorySwap"] == 1 << 30
     assert host["ShmSize"] == 1 << 30
     assert host["DeviceRequests"] == []
