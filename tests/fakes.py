@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from controller.services.ports import (
     ChainReader,
     Payment,
     PriceEvidence,
+    Sent,
     TransactionFacts,
 )
 from controller.settings import Settings
@@ -97,11 +98,13 @@ class FakeChain:
     blocks: list[Block] = field(default_factory=list)
     payments: dict[str, list[Payment]] = field(default_factory=dict)
     unexplained: dict[str, int] = field(default_factory=dict)
+    doubtful: dict[str, tuple[str, ...]] = field(default_factory=dict)
     failed: dict[str, Block] = field(default_factory=dict)
     waiting: set[str] = field(default_factory=set)
     senders: dict[str, tuple[str, int]] = field(default_factory=dict)
     nonces: dict[str, int] = field(default_factory=dict)
     unsupported: dict[str, list[str]] = field(default_factory=dict)
+    sent: dict[str, list[Sent]] = field(default_factory=dict)
     eth_usd_answer: int = 2_000 * 10**8
     usdc_usd_answer: int | None = None
     axgt_twap: int | None = 500_000
@@ -185,19 +188,22 @@ class FakeChain:
             raise ChainUnavailable
         return self.blocks[number]
 
-    def headers(self, first: int, last: int) -> list[Block]:
-        return [self.block(number) for number in range(first, last + 1)]
-
     def finalized_number(self) -> int:
         self._up()
         return self.finalized
 
     def payments_in(self, block: Block) -> BlockMoney:
         self._up()
-        return BlockMoney(self.payments.get(block.hash, []), self.unexplained.get(block.hash, 0))
+        paid, rest = self.payments.get(block.hash, []), self.unexplained.get(block.hash, 0)
+        return BlockMoney(paid, rest, self.doubtful.get(block.hash, ()))
 
-    def payments_in_all(self, blocks: Sequence[Block]) -> list[BlockMoney]:
-        return [self.payments_in(block) for block in blocks]
+    def read_on(self, before: Block, to: Block) -> Iterator[tuple[Block, BlockMoney]]:
+        for number in range(before.number + 1, to.number + 1):
+            block = self.block(number)
+            if block.parent_hash != before.hash:
+                return
+            yield block, self.payments_in(block)
+            before = block
 
     def payments_of(self, tx_hash: str) -> list[Payment]:
         self._up()
@@ -223,6 +229,10 @@ class FakeChain:
         known = tx_hash in self.waiting
         return TransactionFacts(tx_hash, known, sender=sender, nonce=nonce) if known else _unknown(tx_hash)
 
+    def sent_in(self, tx_hash: str) -> list[Sent]:
+        self._up()
+        return self.sent.get(tx_hash, [])
+
     def next_nonce(self, address: str) -> int:
         self._up()
         return self.nonces.get(address, 0)
@@ -240,6 +250,15 @@ class FakeChain:
     def usdc_usd(self, block_hash: str) -> PriceEvidence | None:
         answer = self.usdc_usd_answer
         return None if answer is None else self._feed(USDC_FEED, answer, block_hash)
+
+    def round_at(self, rail: str, block: Block) -> PriceEvidence:
+        """From the price of a round that is as old as the block."""
+        self._up()
+        answer = self.eth_usd_answer if rail == "eth" else self.usdc_usd_answer
+        if answer is None:
+            raise PriceUnavailable
+        updated_at_s = block.timestamp_s - self.feed_age_s
+        return PriceEvidence(FEED if rail == "eth" else USDC_FEED, 6, answer, 8, updated_at_s, block.hash)
 
     def axgt_usd(self, block_hash: str) -> AxgtPriceEvidence:
         self._up()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from dataclasses import dataclass
 
 from controller.domain.pricing import amount_text, minutes_text
 
@@ -16,6 +17,8 @@ NOBODY = "0x" + "0" * 40
 OPEN = ("seen", "confirming", "price_pending")
 # Booked against a live credit.
 CREDITED = ("credited", "final")
+# The position of an event that stands for wei no payment explains.
+UNEXPLAINED = "unexplained"
 ETH_DECIMALS = 18
 USDC_DECIMALS = 6
 
@@ -54,33 +57,86 @@ def pending_text(confirmations: int, required: int) -> str:
     return f"Pending: {min(confirmations, required)} of {required} confirmations."
 
 
-def state_text(
-    state: str, *, asset: str, amount: int, decimals: int, credited_gpu_ms: int, minimum: int
-) -> str:
-    """What the payer of a mined deposit reads once it is no longer pending.
+def age_text(ms: int) -> str:
+    """How long ago, as people say it."""
+    minutes = max(ms, 0) // 60_000
+    if minutes < 1:
+        return "less than a minute ago"
+    if minutes < 120:
+        return f"{minutes} minute{'s' if minutes > 1 else ''} ago"
+    return f"{minutes // 60} hours ago"
 
-    Args:
-        state: of the money event.
-        asset: `eth`, `usdc` or `axgt`.
-        amount: in the asset's smallest unit.
-        decimals: of the asset.
-        credited_gpu_ms: what it brought.
-        minimum: the least deposit that applied, in the asset's smallest unit; 0 if none did yet.
+
+def sent_text(required: int, age_ms: int) -> str:
+    """What the payer of a transaction reads that waits in the pool."""
+    return f"Sent, not mined yet; looked up first {age_text(age_ms)}. {pending_text(0, required)}"
+
+
+def dropped_text(age_ms: int) -> str:
+    """What the payer of a transaction reads that was in the pool and is known to no node now."""
+    return (
+        f"It waited in the pool {age_text(age_ms)}, and no node knows it now: it was dropped, and nothing "
+        "was paid so far. If your wallet sends it again, it is found by itself."
+    )
+
+
+def replaced_text(by_tx_hash: str | None) -> str:
+    """What the payer of a transaction reads whose nonce another transaction has used."""
+    if by_tx_hash is None:
+        return "Replaced: your wallet sent another transaction in its place, and that one paid nothing here."
+    return f"Replaced by {by_tx_hash}, which your wallet sent in its place. That one counts."
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the line about one mined deposit is made of; amounts are in the asset's smallest unit.
+
+    `minimum` is the least deposit that applied, 0 if none did yet, and `missing` what the payer's deposits
+    still lack of it; `waits_why` says what an open deposit waits for; `to` is the wallet it was given to.
     """
-    paid = f"{amount_text(amount, decimals)} {asset.upper()}"
-    least = f" of {amount_text(minimum, decimals)} {asset.upper()}" if minimum else ""
+
+    state: str
+    asset: str
+    amount: int
+    decimals: int
+    chain: str
+    credited_gpu_ms: int = 0
+    minimum: int = 0
+    missing: int = 0
+    waits_why: str | None = None
+    to: str | None = None
+
+
+def state_text(told: Told) -> str:
+    """What the payer of a mined deposit reads once it is no longer pending."""
+    paid = f"{amount_text(told.amount, told.decimals)} {told.asset.upper()}"
+    minutes = minutes_text(told.credited_gpu_ms)
+    why = f" ({told.waits_why})" if told.waits_why else ""
+    given = f" They were given to {short(told.to)}." if told.to else ""
     return {
-        "credited": f"Credited: {minutes_text(credited_gpu_ms)} minutes for {paid}.",
-        "final": f"Credited: {minutes_text(credited_gpu_ms)} minutes for {paid}. Final on the chain.",
+        "confirming": f"Confirmed {paid}, not credited yet{why}.",
+        "credited": f"Credited: {minutes} minutes for {paid}. Provisional until its block is final.{given}",
+        "final": f"Credited: {minutes} minutes for {paid}. Final on the chain.{given}",
         "orphaned": f"The network dropped the block with these {paid}. If it is mined again, it counts.",
         "reversed": f"The network dropped the block with these {paid} after it was credited; the credit was "
         "taken back. If it is mined again, it is credited again.",
-        "below_min": f"Received {paid}, below the minimum{least}. It is kept, and credited together with "
-        "your next deposits as soon as they reach the minimum.",
+        "below_min": f"Received {paid}, below the minimum{_least(told)}. It is kept, and credited together "
+        "with your next deposits as soon as they reach the minimum.",
         "unattributed": f"Received {paid} from an address that cannot be credited. It is kept; "
         "ask the operator.",
         "own_move": f"{paid} moved between the platform's own wallets; this is no deposit.",
-        "wrong_asset": f"Received {paid}, which is not accepted here. It is kept; ask the operator.",
-        "price_pending": f"Confirmed {paid}. There is no trustworthy price at the moment; it is credited by "
-        "itself as soon as there is one.",
-    }[state]
+        "returned": f"The operator sent these {paid} back.",
+        "wrong_asset": f"Received {paid} on {told.chain}, where it is not accepted. It is kept; "
+        "ask the operator.",
+        "price_pending": f"Confirmed {paid}, not credited yet{why}. It is kept until its price is known.",
+    }[told.state]
+
+
+def _least(told: Told) -> str:
+    unit = told.asset.upper()
+    least = f" of {amount_text(told.minimum, told.decimals)} {unit}" if told.minimum else ""
+    return (
+        f"{least}; {amount_text(told.missing, told.decimals)} {unit} more are missing"
+        if told.missing
+        else least
+    )

@@ -38,3 +38,33 @@ def tier_of(balance: int, decimals: int, table: Sequence[tuple[int, int]]) -> Ti
     floor, discount = table[index]
     following = table[index + 1][0] if index + 1 < len(table) else None
     return Tier(index, floor, discount, following)
+
+
+@dataclass(frozen=True)
+class Effective:
+    """The tier that counts; with look-back it is `rises_to` in `in_days` days, if nothing is sold."""
+
+    tier: Tier
+    rises_to: Tier | None = None
+    in_days: int | None = None
+
+
+def effective_tier(
+    balances: Sequence[tuple[int, int]], decimals: int, table: Sequence[tuple[int, int]]
+) -> Effective:
+    """The least tier of several samples of a holding.
+
+    Args:
+        balances: pairs of days before now and balance in the token's smallest unit; (0, ...) among them.
+        decimals: of the token.
+        table: as for `tier_of`.
+
+    Returns:
+        the tier that counts now. What was held between the samples is not known, and may meet a longer
+        sample later: only after the longest look-back is it sure that today's holding counts everywhere.
+    """
+    tiers = {days: tier_of(balance, decimals, table) for days, balance in balances}
+    least = min(tiers.values(), key=lambda tier: tier.index)
+    if tiers[0].index == least.index:
+        return Effective(least)
+    return Effective(least, tiers[0], max(tiers))

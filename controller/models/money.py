@@ -31,8 +31,9 @@ class MoneyEvent(SQLModel, table=True):
     """Key = (chain, tx hash, position): `log:<ordinal in the receipt>` or `eth:<frame path>`.
 
     Wei that no payment explains have the block's hash and `unexplained`. `payer` paid on chain; the credit
-    is `beneficiary`'s where the deposit was assigned. `waits_why` says what an open event waits for;
-    `top_up_due` marks a credit given at tier 0 until the holding at its block can be read.
+    is `beneficiary`'s where the deposit was assigned. `waits_why` says what an open event waits for, and
+    `look_again_ms` when it is tried again. `noted`: price and tier were asked for when it was first seen.
+    `top_up_due` marks a value at tier 0 until the holding at its block can be read.
     """
 
     __tablename__ = "money_event"
@@ -61,6 +62,8 @@ class MoneyEvent(SQLModel, table=True):
     transfer_key: str | None = Field(default=None)
     beneficiary: str | None = Field(default=None, max_length=42, index=True)
     waits_why: str | None = Field(default=None)
+    look_again_ms: int | None = bigint(default=None, nullable=True)
+    noted: bool = Field(default=False)
     top_up_due: bool = Field(default=False)
     evidence: dict[str, Any] = json_object()
     seal: str = seal_column()

@@ -22,11 +22,14 @@ KINDS = {
     "price-missing": "a deposit waits for a price",
     "daily-cap": "a deposit waits for the day's cap",
     "nodes-disagree": "a deposit waits until two nodes agree",
+    "doubtful-token": "a token's balance did not grow by what its logs say",
     "unexplained-wei": "a revenue wallet grew by wei that no payment explains",
     "gpu-quarantined": "a GPU is not used any more",
     "stop-fails": "a desktop cannot be stopped; its GPUs stay taken",
     "journal": "the journal does not add up",
 }
+
+CHAINS = {"watcher-stopped"}
 
 _RAISE = text("""
     INSERT INTO operator_alert (kind, subject, why, since_ms) VALUES (:kind, :subject, :why, :now)
@@ -47,6 +50,11 @@ class Alert:
     subject: str
     why: str
     since_ms: int
+
+
+def about_events() -> list[str]:
+    """The kinds whose subject is a deposit."""
+    return [kind for kind in KINDS if kind not in CHAINS]
 
 
 def raise_alert(db: Session, kind: str, subject: str, why: str, now_ms: int) -> None:

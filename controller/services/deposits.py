@@ -1,49 +1,34 @@
-"""Deposits as a wallet sees them: the list, and what a pasted transaction hash amounts to.
+"""Deposits as a wallet asks for them: the list, and what a pasted transaction hash amounts to.
 
 A pasted hash is a hint, never a claim: the credit goes to the payer on chain, by the watcher's own code.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from contextlib import suppress
 
-from sqlmodel import Session, col, select
+from sqlmodel import col, or_, select
 
-from controller.domain.deposits import OPEN, normalise_tx_hash, pending_text, short, state_text
-from controller.errors import BadInput, ChainUnavailable, DepositNotFound, NothingForUs, TransactionFailed
-from controller.models import ChainCursor, MoneyEvent
+from controller.domain.deposits import normalise_tx_hash
+from controller.errors import (
+    BadInput,
+    ChainUnavailable,
+    NothingForUs,
+    TransactionFailed,
+    UnsupportedToken,
+)
+from controller.models import MoneyEvent
+from controller.services import deposits_unmined as unmined
 from controller.services.deposits_events import locked_cursor, record
-from controller.services.deposits_value import decimals_of
-from controller.services.deposits_watch import open_cursor, watch_once
+from controller.services.deposits_views import DepositView, views
+from controller.services.deposits_watch import BLOCKS_PER_HINT, open_cursor, watch_once
 from controller.services.deps import Deps
 from controller.services.ports import TransactionFacts
-from controller.services.rates import RateRow, Rates, rates
-from controller.settings import Settings
+from controller.settings_money import Chain
 
-__all__ = ["DepositView", "RateRow", "Rates", "hint", "list_deposits", "rates", "watch_once"]
+__all__ = ["DepositView", "hint", "list_deposits", "watch_once"]
 
 LISTED = 100
-
-
-@dataclass(frozen=True)
-class DepositView:
-    """One money event, or a transaction that is not mined yet (`asset`, `amount` and `payer` are None).
-
-    `state` is a state of `models.money`; `confirmations` counts up to `required`; `amount` is in the
-    asset's smallest unit; `message` is what the user reads; `yours` says whether the wallet asked for paid.
-    """
-
-    tx_hash: str
-    state: str
-    confirmations: int
-    required: int
-    asset: str | None
-    amount: int | None
-    credited_gpu_ms: int | None
-    payer: str | None
-    message: str
-    yours: bool
 
 
 def hint(deps: Deps, wallet: str, tx_hash: str) -> DepositView:
@@ -55,43 +40,57 @@ def hint(deps: Deps, wallet: str, tx_hash: str) -> DepositView:
         tx_hash: as pasted, with or without 0x, in any case.
 
     Returns:
-        the wallet's own payment in the transaction, else the first one, with `yours` False.
+        the wallet's own payment in the transaction, else the first one, with `yours` False; for one that
+        no block holds, whether it waits, was replaced or was dropped.
 
     Raises:
         BadInput: this is no transaction hash.
-        DepositNotFound: the chain does not know it (yet).
+        DepositNotFound: no configured chain knows it (yet).
         TransactionFailed: it was mined and failed.
-        NothingForUs: it pays nothing to the revenue wallet, or was made before this platform watched.
-        ChainUnavailable: the chain cannot be read, or is not ours.
+        UnsupportedToken: it sent us a token that is not taken.
+        NothingForUs: it pays nothing to a revenue wallet, or was made before this platform watched.
+        ChainUnavailable: a chain cannot be read, or is not ours.
     """
     try:
         tx_hash = normalise_tx_hash(tx_hash)
     except ValueError as error:
         raise BadInput(f"This is not a transaction hash: {error}.", field="tx_hash") from error
-    facts = deps.chain.transaction(tx_hash)
-    if not facts.known:
-        raise DepositNotFound(
-            f"This transaction is not known on {deps.settings.chain.name} yet. "
-            "If it was sent there, try again in a moment; a payment that arrives is found by itself."
-        )
+    known = _known_on(deps, tx_hash)
+    if known is not None:
+        with suppress(ChainUnavailable):  # what is written down can be shown without the chain
+            watch_once(deps, known, at_most=BLOCKS_PER_HINT)
+        return _shown(deps, wallet, tx_hash)
+    found = unmined.find(deps, tx_hash)
+    if found is None:
+        return unmined.unknown(deps, tx_hash)
+    chain, facts = found
     if facts.block_number is None:
-        return _unmined(deps.settings, tx_hash)
-    _look(deps, facts)
-    watch_once(deps)
+        return unmined.waiting(deps, chain, facts)
+    _look(deps, chain, facts)
+    watch_once(deps, chain.chain_id, at_most=BLOCKS_PER_HINT)
     return _shown(deps, wallet, tx_hash)
 
 
-def _look(deps: Deps, facts: TransactionFacts) -> None:
+def _known_on(deps: Deps, tx_hash: str) -> int | None:
+    ids = [chain.chain_id for chain in deps.settings.chains]
+    query = select(MoneyEvent.chain_id).where(
+        MoneyEvent.tx_hash == tx_hash, col(MoneyEvent.chain_id).in_(ids)
+    )
+    with deps.database.begin() as db:
+        return db.exec(query).first()
+
+
+def _look(deps: Deps, chain: Chain, facts: TransactionFacts) -> None:
     """Write down what a mined transaction pays us, so that it shows as pending at once."""
-    chain = deps.settings.chain
     if not facts.succeeded:
         raise TransactionFailed
-    cursor = open_cursor(deps)
+    cursor = open_cursor(deps, chain.chain_id)
     if cursor is None or cursor.stopped_why:
         raise ChainUnavailable
-    payments = deps.chain.payments_of(facts.tx_hash)
+    reader = deps.chains[chain.chain_id]
+    payments = reader.payments_of(facts.tx_hash)
     if not payments:
-        raise NothingForUs
+        raise _nothing(reader.unsupported_tokens_of(facts.tx_hash), chain)
     if (facts.block_number or 0) < chain.start_block:
         raise NothingForUs("This transaction was made before this platform began to take payments.")
     with deps.database.begin() as db:
@@ -100,67 +99,27 @@ def _look(deps: Deps, facts: TransactionFacts) -> None:
             record(db, chain.chain_id, payment, deps.clock.now_ms(), in_chain=False)
 
 
-def _unmined(settings: Settings, tx_hash: str) -> DepositView:
-    required = settings.chain.confirmations
-    message = "Sent, not mined yet. " + pending_text(0, required)
-    return DepositView(tx_hash, "seen", 0, required, None, None, None, None, message, yours=False)
+def _nothing(tokens: list[str], chain: Chain) -> NothingForUs:
+    if tokens:
+        return UnsupportedToken(
+            f"This transaction sent a token that is not accepted: {', '.join(tokens)} on {chain.name}. "
+            "It is not credited; ask the operator.",
+            tokens=tokens,
+        )
+    return NothingForUs(f"This transaction on {chain.name} pays nothing to the revenue wallet.")
 
 
 def _shown(deps: Deps, wallet: str, tx_hash: str) -> DepositView:
-    query = select(MoneyEvent).where(
-        MoneyEvent.chain_id == deps.settings.chain.chain_id, MoneyEvent.tx_hash == tx_hash
-    )
+    query = select(MoneyEvent).where(MoneyEvent.tx_hash == tx_hash)
     with deps.database.begin() as db:
-        views = _views(db, deps.settings, wallet, db.exec(query.order_by(col(MoneyEvent.id))))
-    return next((view for view in views if view.yours), views[0])
+        found = views(db, deps.settings, wallet, db.exec(query.order_by(col(MoneyEvent.id))))
+    return next((view for view in found if view.yours), found[0])
 
 
 def list_deposits(deps: Deps, wallet: str) -> list[DepositView]:
-    """The wallet's deposits, newest first; reads the database only."""
-    query = select(MoneyEvent).where(
-        MoneyEvent.chain_id == deps.settings.chain.chain_id, MoneyEvent.payer == wallet.lower()
-    )
+    """The wallet's deposits on all chains, newest first; reads the database only."""
+    wallet = wallet.lower()
+    query = select(MoneyEvent).where(or_(MoneyEvent.payer == wallet, MoneyEvent.beneficiary == wallet))
     with deps.database.begin() as db:
         rows = db.exec(query.order_by(col(MoneyEvent.id).desc()).limit(LISTED))
-        return _views(db, deps.settings, wallet, rows)
-
-
-def _views(db: Session, settings: Settings, wallet: str, rows: Iterable[MoneyEvent]) -> list[DepositView]:
-    cursor = db.get(ChainCursor, settings.chain.chain_id)
-    height = cursor.block_number if cursor else 0
-    return [_view(settings, wallet.lower(), height, row) for row in rows]
-
-
-def _view(settings: Settings, wallet: str, height: int, event: MoneyEvent) -> DepositView:
-    required = settings.chain.confirmations
-    # A block above the cursor has been seen in the chain by one look: that is one confirmation.
-    confirmations = min(max(height - event.block_number + 1, 1), required)
-    yours = event.payer == wallet
-    message = _message(settings, event, confirmations)
-    if not yours:
-        message = f"This deposit belongs to {short(event.payer)}, the wallet that paid it. {message}"
-    return DepositView(
-        tx_hash=event.tx_hash,
-        state=event.state,
-        confirmations=0 if event.state in {"orphaned", "reversed"} else confirmations,
-        required=required,
-        asset=event.asset,
-        amount=int(event.amount),
-        credited_gpu_ms=event.credited_gpu_ms,
-        payer=event.payer,
-        message=message,
-        yours=yours,
-    )
-
-
-def _message(settings: Settings, event: MoneyEvent, confirmations: int) -> str:
-    if event.state in OPEN and event.state != "price_pending":
-        return pending_text(confirmations, settings.chain.confirmations)
-    return state_text(
-        event.state,
-        asset=event.asset,
-        amount=int(event.amount),
-        decimals=decimals_of(settings, event.asset),
-        credited_gpu_ms=event.credited_gpu_ms or 0,
-        minimum=int(event.evidence.get("minimum", 0)),
-    )
+        return views(db, deps.settings, wallet, rows)

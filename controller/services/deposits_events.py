@@ -14,6 +14,7 @@ from sqlmodel import Session, col, select
 from controller.domain.deposits import CREDITED
 from controller.domain.ledger import Posting, deposit_key, user_account
 from controller.models import ChainCursor, MoneyEvent, MoneyEventTransition, Wallet
+from controller.services.alerts import about_events, clear_alert
 from controller.services.ledger import post
 from controller.services.ports import Payment
 
@@ -26,7 +27,14 @@ def locked_cursor(db: Session, chain_id: int) -> ChainCursor | None:
     return db.exec(query).one_or_none()
 
 
-def record(db: Session, chain_id: int, payment: Payment, now_ms: int, *, in_chain: bool) -> bool:
+def subject(event: MoneyEvent) -> str:
+    """How alerts name an event."""
+    return f"{event.tx_hash} {event.position}"
+
+
+def record(
+    db: Session, chain_id: int, payment: Payment, now_ms: int, *, in_chain: bool, doubtful: bool = False
+) -> bool:
     """Write a payment down, once, whatever finds it and however often.
 
     Args:
@@ -35,7 +43,8 @@ def record(db: Session, chain_id: int, payment: Payment, now_ms: int, *, in_chai
         payment: what was paid, with its block.
         now_ms: the instant of the transition.
         in_chain: the watcher read it in its own chain of headers; a hint's word weighs less and
-            never moves an event that is already known.
+            never moves an event that is already known, or settles one.
+        doubtful: the token's own balances do not bear its log out.
 
     Returns:
         whether anything changed.
@@ -50,14 +59,14 @@ def record(db: Session, chain_id: int, payment: Payment, now_ms: int, *, in_chai
     moved = event.block_hash != payment.block_hash
     if moved and event.state not in GONE:
         orphan(db, event, "mined again in another block", now_ms)
-    if event.state in GONE:
-        event.block_number, event.block_hash = payment.block_number, payment.block_hash
-        event.payer, event.amount = payment.payer, payment.amount
-        move(db, event, "confirming", "mined again", now_ms)
-    elif event.state == "seen":
-        move(db, event, "confirming", "read by the watcher", now_ms)
-    else:
+    if event.state not in {*GONE, "seen"}:
         return False
+    event.block_number, event.block_hash = payment.block_number, payment.block_hash
+    event.payer, event.amount = payment.payer, payment.amount
+    if doubtful:
+        event.evidence = {**event.evidence, "doubtful": True}
+    why = "mined again" if event.state in GONE else "read by the watcher"
+    move(db, event, "confirming", why, now_ms)
     return True
 
 
@@ -150,7 +159,12 @@ def credit(db: Session, event: MoneyEvent, now_ms: int) -> None:
 
 def credit_evidence(event: MoneyEvent) -> dict[str, Any]:
     """All that is needed to recompute a credit from the chain: the event's facts, price, tier and terms."""
-    facts = {
+    return {**event.evidence, **facts(event)}
+
+
+def facts(event: MoneyEvent) -> dict[str, Any]:
+    """What the chain says of an event, as plain JSON."""
+    return {
         "chain_id": event.chain_id,
         "tx_hash": event.tx_hash,
         "position": event.position,
@@ -160,7 +174,6 @@ def credit_evidence(event: MoneyEvent) -> dict[str, Any]:
         "block_number": event.block_number,
         "block_hash": event.block_hash,
     }
-    return {**event.evidence, **facts}
 
 
 def orphan(db: Session, event: MoneyEvent, why: str, now_ms: int) -> None:
@@ -172,11 +185,16 @@ def orphan(db: Session, event: MoneyEvent, why: str, now_ms: int) -> None:
         return
     key, contra = key_of(event), []
     if event.state in CREDITED and event.credited_gpu_ms:
-        user, issued = user_account(event.payer), f"issued:{event.asset}"
+        user, issued = user_account(event.beneficiary or event.payer), f"issued:{event.asset}"
         taken = {"reverses": key, "why": why, "tx_hash": event.tx_hash, "block_hash": event.block_hash}
         contra.append(
             Posting(f"rev:{key}", "reversal", user, issued, event.credited_gpu_ms, taken, may_overdraw=True)
         )
+        topped = event.evidence.get("top_up") or {}
+        if topped.get("key"):
+            taken = {**taken, "reverses": topped["key"]}
+            back = (f"rev:{topped['key']}", "reversal", user, issued, int(topped["gpu_ms"]), taken)
+            contra.append(Posting(*back, may_overdraw=True))
     booked = event.evidence.get("booked")
     if booked:
         sides = (_side(event, booked), _side(event, "chain"))
@@ -186,7 +204,10 @@ def orphan(db: Session, event: MoneyEvent, why: str, now_ms: int) -> None:
     # What was booked has used up its keys; if the deposit comes back, it is booked under new ones.
     generation = event.evidence.get("generation", 1) + bool(booked)
     event.evidence = {"generation": generation}
-    event.credited_gpu_ms = event.transfer_key = None
+    event.credited_gpu_ms = event.transfer_key = event.waits_why = event.look_again_ms = None
+    event.noted = event.top_up_due = False
+    for kind in about_events():
+        clear_alert(db, kind, subject(event), now_ms)
     move(db, event, to_state, why, now_ms)
 
 

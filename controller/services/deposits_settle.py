@@ -7,21 +7,39 @@ the cursor and checks again what the verdict rests on; a crash at any point leav
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, or_, select
 
 from controller.domain.deposits import OPEN
-from controller.errors import ChainUnavailable
+from controller.errors import ChainUnavailable, NodesDisagree, PriceUnavailable
 from controller.models import ChainCursor, ChainHeader, MoneyEvent
 from controller.services import deposits_events as events
+from controller.services.deposits_agree import needs_agreement, seconded
+from controller.services.deposits_apply import apply
 from controller.services.deposits_value import Verdict, value
 from controller.services.deps import Deps
+from controller.services.expiry import resume_paid
 from controller.services.ports import Block
 
 log = logging.getLogger(__name__)
 
 
-def settle_due(deps: Deps, head: Block) -> int:
+@dataclass(frozen=True)
+class Read:
+    """All that was read of the chain for one event before it is settled.
+
+    `final_number` is read only where provisional credit is capped; `disagreement` says why two nodes do not
+    bear the verdict out.
+    """
+
+    at: Block
+    verdict: Verdict
+    final_number: int | None
+    disagreement: str | None
+
+
+def settle_due(deps: Deps, chain_id: int, head: Block) -> int:
     """Settle every open event with enough confirmations under `head`, the cursor's block.
 
     An event whose price or tier cannot be read stays as it is, and does not hold the others up.
@@ -30,38 +48,61 @@ def settle_due(deps: Deps, head: Block) -> int:
         how many events changed.
     """
     changed = 0
-    for event in _due(deps, head):
+    for event in _due(deps, chain_id, head):
         try:
-            changed += _settle(deps, event, head)
+            changed += _settle(deps, event)
         except ChainUnavailable as error:
             log.warning("deposit %s %s waits: %s", event.tx_hash, event.position, error.message)
     return changed
 
 
-def _due(deps: Deps, head: Block) -> list[MoneyEvent]:
-    chain = deps.settings.chain
+def _due(deps: Deps, chain_id: int, head: Block) -> list[MoneyEvent]:
+    confirmations = deps.settings.chain_by_id(chain_id).confirmations
     query = select(MoneyEvent).where(
-        MoneyEvent.chain_id == chain.chain_id,
+        MoneyEvent.chain_id == chain_id,
         col(MoneyEvent.state).in_(OPEN),
-        MoneyEvent.block_number <= head.number - chain.confirmations + 1,
+        MoneyEvent.block_number <= head.number - confirmations + 1,
+        or_(col(MoneyEvent.look_again_ms).is_(None), col(MoneyEvent.look_again_ms) <= deps.clock.now_ms()),
     )
     with deps.database.begin() as db:
         return list(db.exec(query.order_by(col(MoneyEvent.id))))
 
 
-def _settle(deps: Deps, event: MoneyEvent, head: Block) -> bool:
-    at = deps.chain.block(event.block_number)
-    verdict = value(deps, event, at, head) if at.hash == event.block_hash else None
+def _settle(deps: Deps, event: MoneyEvent) -> bool:
+    read = _read(deps, event)
     with deps.database.begin() as db:
-        return _write(db, deps, event, verdict)
+        changed = _write(db, deps, event, read)
+        credited = changed and db.get_one(MoneyEvent, event.id).state == "credited"
+    if credited:
+        resume_paid(deps, event.payer)
+    return changed
 
 
-def _write(db: Session, deps: Deps, seen: MoneyEvent, verdict: Verdict | None) -> bool:
+def _read(deps: Deps, event: MoneyEvent) -> Read | None:
+    """What the chain says now; None while its block there is another one."""
+    chain = deps.chains[event.chain_id]
+    at = chain.block(event.block_number)
+    if at.hash != event.block_hash:
+        return None
+    verdict, disagreement = value(deps, event, at), None
+    if needs_agreement(deps, event, verdict):
+        try:
+            verdict = seconded(deps, event, verdict, at)
+        except NodesDisagree as error:
+            disagreement = error.message
+        except PriceUnavailable as error:
+            verdict = Verdict("price_pending", error.message, 0, {})
+    capped = deps.settings.chain_by_id(event.chain_id).provisional_cap_minutes is not None
+    return Read(at, verdict, chain.finalized_number() if capped else None, disagreement)
+
+
+def _write(db: Session, deps: Deps, seen: MoneyEvent, read: Read | None) -> bool:
     now_ms = deps.clock.now_ms()
     cursor = events.locked_cursor(db, seen.chain_id)
     event = db.get_one(MoneyEvent, seen.id)
+    confirmations = deps.settings.chain_by_id(seen.chain_id).confirmations
     if (event.state, event.block_hash) != (seen.state, seen.block_hash) or not _confirmed(
-        cursor, event, deps.settings.chain.confirmations
+        cursor, event, confirmations
     ):
         return False
     # The headers are the chain the cursor stands on, so this is the check against one head snapshot.
@@ -69,10 +110,20 @@ def _write(db: Session, deps: Deps, seen: MoneyEvent, verdict: Verdict | None) -
     if header is not None and header.hash != event.block_hash:
         events.orphan(db, event, "its block is not part of the chain", now_ms)
         return True
-    if verdict is None or verdict.state == event.state:
+    if event.state == "seen":
+        events.orphan(db, event, "the watcher does not find it in its block", now_ms)
+        return True
+    if read is None:
         return False
-    _apply(db, event, verdict, now_ms)
-    return True
+    return apply(
+        db,
+        deps,
+        event,
+        read.verdict,
+        block_time_s=read.at.timestamp_s,
+        final_number=read.final_number,
+        disagreement=read.disagreement,
+    )
 
 
 def _confirmed(cursor: ChainCursor | None, event: MoneyEvent, confirmations: int) -> bool:
@@ -83,36 +134,13 @@ def _confirmed(cursor: ChainCursor | None, event: MoneyEvent, confirmations: int
     )
 
 
-def _apply(db: Session, event: MoneyEvent, verdict: Verdict, now_ms: int) -> None:
-    event.evidence = {**event.evidence, **verdict.evidence}
-    waiting = _below_minimum(db, event) if verdict.evidence else []
-    reached = sum(int(e.amount) for e in [*waiting, event]) >= verdict.minimum
-    if verdict.evidence and reached:
-        for due in [*waiting, event]:
-            events.credit(db, due, now_ms)
-        return
-    events.book_tokens(db, event, "suspense", now_ms)
-    events.move(db, event, verdict.state, verdict.why, now_ms)
-
-
-def _below_minimum(db: Session, event: MoneyEvent) -> list[MoneyEvent]:
-    query = select(MoneyEvent).where(
-        MoneyEvent.chain_id == event.chain_id,
-        MoneyEvent.payer == event.payer,
-        MoneyEvent.asset == event.asset,
-        MoneyEvent.state == "below_min",
-    )
-    return list(db.exec(query.order_by(col(MoneyEvent.id))))
-
-
-def settle_final(deps: Deps) -> int:
+def settle_final(deps: Deps, chain_id: int) -> int:
     """Mark credited events final that lie at or below the chain's finalized block; returns how many."""
-    chain_id = deps.settings.chain.chain_id
     credited = select(MoneyEvent).where(MoneyEvent.chain_id == chain_id, MoneyEvent.state == "credited")
     with deps.database.begin() as db:
         if db.exec(credited.limit(1)).first() is None:
             return 0
-    number = deps.chain.finalized_number()
+    number = deps.chains[chain_id].finalized_number()
     with deps.database.begin() as db:
         cursor = events.locked_cursor(db, chain_id)
         if cursor is None or cursor.stopped_why:

@@ -1,4 +1,4 @@
-"""The watcher: reads the chain block by block, follows reorganisations, and has deposits settled.
+"""The watcher: reads each chain block by block, follows reorganisations, and has deposits settled.
 
 The cursor moves only over blocks read whole, in one chain of headers linked by parent hash; an error
 leaves it where it was. Any number of watchers may run: the one that finds the cursor moved gives up.
@@ -13,21 +13,36 @@ from sqlalchemy import delete
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, col, select
 
+from controller.domain.deposits import NOBODY, UNEXPLAINED
+from controller.errors import Unavailable
 from controller.models import ChainCursor, ChainHeader
 from controller.services import deposits_events as events
+from controller.services.alerts import clear_alert, raise_alert
+from controller.services.deposits_note import note_new
 from controller.services.deposits_settle import settle_due, settle_final
+from controller.services.deposits_topup import top_up
 from controller.services.deps import Deps
-from controller.services.ports import Block, Payment
+from controller.services.ports import Block, BlockMoney, Payment
 
 OTHER_CHAIN = "the node serves another chain: its genesis block is not ours"
 TOO_DEEP = "the chain was reorganised deeper than the headers kept"
 PAST_FINAL = "the chain was reorganised past a final deposit"
+SETTLED_FOR_GOOD = ("final", "returned")
 HEADERS_KEPT = 256
-BLOCKS_PER_STEP = 64
+BLOCKS_PER_STEP = 2_000
+BLOCKS_PER_HINT = 16
+BLOCKS_PER_COMMIT = 64
+
+Found = tuple[Block, BlockMoney]
 
 
-def watch_once(deps: Deps) -> int:
-    """One step of the watcher: follow the chain, read new blocks, settle what is due.
+def watch_once(deps: Deps, chain_id: int | None = None, *, at_most: int = BLOCKS_PER_STEP) -> int:
+    """One step of a chain's watcher: follow the chain, read new blocks, settle what is due.
+
+    Args:
+        deps: ports and settings.
+        chain_id: which chain; the home chain by default.
+        at_most: how many blocks to read.
 
     Returns:
         how many blocks were read and events changed; 0 means there is nothing to do for now.
@@ -36,39 +51,42 @@ def watch_once(deps: Deps) -> int:
         ChainUnavailable: the chain could not be read; the cursor stays.
         DatabaseUnavailable: nothing was changed.
     """
-    cursor = open_cursor(deps)
+    chain_id = deps.settings.chain.chain_id if chain_id is None else chain_id
+    cursor = open_cursor(deps, chain_id)
     if cursor is None or cursor.stopped_why:
         return 0
-    head = deps.chain.head()
+    head = deps.chains[chain_id].head()
     if head.number < cursor.block_number:
         return 0  # a node that lags; a shorter chain shows itself once it grows
     ancestor = _common_ancestor(deps, cursor, head)
     if ancestor is None:
-        return _stop(deps, TOO_DEEP)
+        return _stop(deps, cursor, TOO_DEEP)
     if ancestor.number < cursor.block_number and not _rewind(deps, cursor, ancestor):
         return 0
-    read, at = _follow(deps, ancestor, head)
-    return read + settle_due(deps, at) + settle_final(deps)
+    read, at = _follow(deps, chain_id, ancestor, _to(deps, chain_id, ancestor, head, at_most))
+    note_new(deps, chain_id)
+    settled = settle_due(deps, chain_id, at) + settle_final(deps, chain_id)
+    return read + settled + top_up(deps, chain_id)
 
 
-def open_cursor(deps: Deps) -> ChainCursor | None:
+def open_cursor(deps: Deps, chain_id: int) -> ChainCursor | None:
     """The cursor, made before the first step; `stopped_why` is set on it while the genesis is another.
 
     Returns None only while another watcher makes it.
     """
-    chain = deps.settings.chain
-    genesis = deps.chain.genesis_hash()
+    chain, reader = deps.settings.chain_by_id(chain_id), deps.chains[chain_id]
+    genesis = reader.genesis_hash()
     same = genesis == chain.genesis_hash
     with deps.database.begin() as db:
-        known = events.locked_cursor(db, chain.chain_id)
+        known = events.locked_cursor(db, chain_id)
         if known is not None:
-            same = same and known.genesis_hash == genesis
-            if known.stopped_why in {None, OTHER_CHAIN}:
-                known.stopped_why = None if same else OTHER_CHAIN
+            _check(db, known, same and known.genesis_hash == genesis, deps.clock.now_ms())
             return known
-    first = deps.chain.block(max(chain.start_block - 1, 0)) if same else None
+        if not same:
+            _tell(db, chain_id, OTHER_CHAIN, deps.clock.now_ms())
+    first = reader.block(max(chain.start_block - 1, 0)) if same else None
     cursor = ChainCursor(
-        chain_id=chain.chain_id,
+        chain_id=chain_id,
         genesis_hash=chain.genesis_hash,
         block_number=first.number if first else 0,
         block_hash=first.hash if first else chain.genesis_hash,
@@ -78,8 +96,26 @@ def open_cursor(deps: Deps) -> ChainCursor | None:
         return cursor
     with deps.database.begin() as db:
         db.execute(insert(ChainCursor).values(**cursor.model_dump()).on_conflict_do_nothing())
-        _keep(db, chain.chain_id, first)
-        return events.locked_cursor(db, chain.chain_id)
+        _keep(db, chain_id, first)
+        _tell(db, chain_id, None, deps.clock.now_ms())
+        return events.locked_cursor(db, chain_id)
+
+
+def _check(db: Session, cursor: ChainCursor, same: bool, now_ms: int) -> None:
+    """Stop on another genesis, and go on when it is ours again; other reasons to stop stay."""
+    if cursor.stopped_why not in {None, OTHER_CHAIN}:
+        return
+    why = None if same else OTHER_CHAIN
+    if cursor.stopped_why != why:
+        cursor.stopped_why = why
+        _tell(db, cursor.chain_id, why, now_ms)
+
+
+def _tell(db: Session, chain_id: int, why: str | None, now_ms: int) -> None:
+    if why is None:
+        clear_alert(db, "watcher-stopped", str(chain_id), now_ms)
+    else:
+        raise_alert(db, "watcher-stopped", str(chain_id), why, now_ms)
 
 
 def _keep(db: Session, chain_id: int, block: Block) -> None:
@@ -92,21 +128,32 @@ def _keep(db: Session, chain_id: int, block: Block) -> None:
     )
 
 
+def _to(deps: Deps, chain_id: int, start: Block, head: Block, at_most: int) -> Block:
+    number = start.number + at_most
+    return head if head.number <= number else deps.chains[chain_id].block(number)
+
+
 def _common_ancestor(deps: Deps, cursor: ChainCursor, head: Block) -> Block | None:
     """The newest block that our headers and the node share; None when none of those kept is."""
-    at = head if head.number == cursor.block_number else deps.chain.block(cursor.block_number)
+    reader = deps.chains[cursor.chain_id]
+    at = head if head.number == cursor.block_number else reader.block(cursor.block_number)
     if at.hash == cursor.block_hash:
         return at
     query = select(ChainHeader).where(
         ChainHeader.chain_id == cursor.chain_id, ChainHeader.number < cursor.block_number
     )
     with deps.database.begin() as db:
-        kept = list(db.exec(query.order_by(col(ChainHeader.number).desc())))
-    for header in kept:
-        at = deps.chain.block(header.number)
-        if at.hash == header.hash:
-            return at
-    return None
+        kept = list(db.exec(query.order_by(col(ChainHeader.number))))
+    # Below the fork all are shared, above it none is: halving finds it in a few questions.
+    shared, low, high = None, 0, len(kept)
+    while low < high:
+        middle = (low + high) // 2
+        at = reader.block(kept[middle].number)
+        if at.hash == kept[middle].hash:
+            shared, low = at, middle + 1
+        else:
+            high = middle
+    return shared
 
 
 def _moved(db: Session, cursor: ChainCursor) -> bool:
@@ -121,8 +168,9 @@ def _rewind(deps: Deps, cursor: ChainCursor, ancestor: Block) -> bool:
         if _moved(db, cursor):
             return False
         gone = events.in_blocks_above(db, chain_id, ancestor.number)
-        if any(event.state == "final" for event in gone):
+        if any(event.state in SETTLED_FOR_GOOD for event in gone):
             db.get_one(ChainCursor, chain_id).stopped_why = PAST_FINAL
+            _tell(db, chain_id, PAST_FINAL, now_ms)
             return False
         for event in gone:
             events.orphan(db, event, "the network dropped its block", now_ms)
@@ -144,42 +192,61 @@ def _stand_on(db: Session, chain_id: int, block: Block) -> None:
     )
 
 
-def _follow(deps: Deps, start: Block, head: Block) -> tuple[int, Block]:
-    """Read on from the block the cursor stands on, each block committed whole; how many, and the last."""
-    read, before = 0, start
-    for block, payments in _linked(deps, start, head):
-        if not _take(deps, before, block, payments):
+def _follow(deps: Deps, chain_id: int, start: Block, to: Block) -> tuple[int, Block]:
+    """Read on from the block the cursor stands on; how many blocks, and the last.
+
+    What was read before a node failed is committed before the failure is told.
+    """
+    before, found = start, deps.chains[chain_id].read_on(start, to)
+    while batch := _batch(found):
+        blocks, problem = batch
+        if not _take(deps, chain_id, before, blocks):
             break
-        before, read = block, read + 1
-    return read, before
+        before = blocks[-1][0] if blocks else before
+        if problem:
+            raise problem
+    return before.number - start.number, before
 
 
-def _linked(deps: Deps, start: Block, head: Block) -> Iterator[tuple[Block, list[Payment]]]:
-    before = start
-    for number in range(start.number + 1, min(head.number, start.number + BLOCKS_PER_STEP) + 1):
-        block = head if number == head.number else deps.chain.block(number)
-        if block.parent_hash != before.hash:
-            return  # the chain is being reorganised under us; the next step finds where
-        yield block, deps.chain.payments_in(block).payments
-        before = block
+def _batch(found: Iterator[Found]) -> tuple[list[Found], Unavailable | None] | None:
+    """The next blocks to commit together, and what cut them short; None at the end."""
+    blocks: list[Found] = []
+    try:
+        for block in found:
+            blocks.append(block)
+            if len(blocks) == BLOCKS_PER_COMMIT:
+                break
+    except Unavailable as error:
+        return blocks, error
+    return (blocks, None) if blocks else None
 
 
-def _take(deps: Deps, before: Block, block: Block, payments: list[Payment]) -> bool:
-    chain_id, now_ms = deps.settings.chain.chain_id, deps.clock.now_ms()
+def _take(deps: Deps, chain_id: int, before: Block, blocks: list[Found]) -> bool:
+    """Commit blocks that follow the cursor's, whole; False when the cursor is no longer there."""
+    now_ms = deps.clock.now_ms()
     with deps.database.begin() as db:
         cursor = events.locked_cursor(db, chain_id)
         if cursor is None or cursor.block_hash != before.hash:
             return False
-        for payment in payments:
-            events.record(db, chain_id, payment, now_ms, in_chain=True)
-        _stand_on(db, chain_id, block)
+        for block, money in blocks:
+            for payment in [*money.payments, *_unexplained(block, money)]:
+                doubtful = payment.asset in money.doubtful
+                events.record(db, chain_id, payment, now_ms, in_chain=True, doubtful=doubtful)
+            _stand_on(db, chain_id, block)
     return True
 
 
-def _stop(deps: Deps, why: str) -> int:
+def _unexplained(block: Block, money: BlockMoney) -> list[Payment]:
+    """Wei that came without a payment, as an event of their own that nobody is credited for."""
+    if not money.unexplained_wei:
+        return []
+    wei, position = money.unexplained_wei, UNEXPLAINED
+    return [Payment(block.hash, position, "eth", NOBODY, wei, block.number, block.hash)]
+
+
+def _stop(deps: Deps, cursor: ChainCursor, why: str) -> int:
     with deps.database.begin() as db:
-        cursor = events.locked_cursor(db, deps.settings.chain.chain_id)
-        if cursor is not None:
-            cursor.stopped_why = why
-            db.add(cursor)
+        if not _moved(db, cursor):
+            db.get_one(ChainCursor, cursor.chain_id).stopped_why = why
+            _tell(db, cursor.chain_id, why, deps.clock.now_ms())
     return 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert
-from sqlmodel import Session, col
+from sqlmodel import Session, col, select
 
 from controller.domain import lifecycle, metering
 from controller.domain.profiles import GPU_MS_PER_MINUTE
@@ -58,6 +58,14 @@ def expire(deps: Deps) -> int:
     }
     with deps.database.begin() as db:
         ids = list(db.connection().execute(_CANDIDATES, values).scalars())
+    return sum(_look_at(deps, session_id) for session_id in ids)
+
+
+def resume_paid(deps: Deps, wallet: str) -> int:
+    """Return a wallet's sessions from grace right after its deposit was credited; how many changed."""
+    waiting = select(GpuSession.id).where(GpuSession.wallet == wallet, GpuSession.state == "grace")
+    with deps.database.begin() as db:
+        ids = list(db.exec(waiting.order_by(col(GpuSession.id))))
     return sum(_look_at(deps, session_id) for session_id in ids)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from fakes import ALICE, BOB, ETHER, REVENUE, USDC, FakeChain, make_deps, make_settings, payment
+from fakes import ALICE, BOB, ETHER, USDC, FakeChain, make_deps, make_settings, payment
 from sqlalchemy import text
 from sqlmodel import select
 
@@ -12,17 +12,19 @@ from controller.errors import (
     ChainUnavailable,
     DepositNotFound,
     NothingForUs,
+    PriceUnavailable,
     StateForgotten,
     TransactionFailed,
 )
 from controller.models import ChainCursor, MoneyEvent, MoneyEventTransition
-from controller.services import deposits, ledger
+from controller.services import alerts, deposits, ledger
 from controller.services.deposits_watch import OTHER_CHAIN, PAST_FINAL, TOO_DEEP
 
 pytestmark = pytest.mark.integration
 
 HOUR = 3_600_000
 MINIMUM = ETHER // 2_000  # 0.0005 ETH, a dollar at 2000 USD
+TX = FakeChain.hash_of("tx")
 
 
 @pytest.fixture
@@ -62,6 +64,11 @@ def tokens(deps, code: str) -> int:
         return int(db.execute(query, {"code": code}).scalar())
 
 
+def alerts_of(deps) -> list[alerts.Alert]:
+    with deps.database.begin() as db:
+        return alerts.open_alerts(db)
+
+
 def sound(deps) -> None:
     assert ledger.audit(deps) == []
 
@@ -82,7 +89,7 @@ def test_credited_without_a_click_at_the_sixth_confirmation(deps, chain):
     assert (has(deps), state(deps)) == (HOUR, "credited")
     view = deposits.list_deposits(deps, ALICE)[0]
     assert (view.confirmations, view.required, view.credited_gpu_ms, view.yours) == (6, 6, HOUR, True)
-    assert view.message == "Credited: 60.0 minutes for 0.0005 ETH."
+    assert view.message == ("Credited: 60.0 minutes for 0.0005 ETH. Provisional until its block is final.")
     assert watch(deps) == 0
     sound(deps)
 
@@ -166,7 +173,7 @@ def test_usdc_waits_in_suspense_while_its_rail_is_off(database, chain):
     watch(deps)
     assert (has(deps), state(deps)) == (0, "wrong_asset")
     assert tokens(deps, "suspense:84532:usdc") == 5_000_000
-    assert "5 USDC, which is not accepted here" in deposits.list_deposits(deps, ALICE)[0].message
+    assert "5 USDC on test chain, where it is not accepted" in deposits.list_deposits(deps, ALICE)[0].message
     sound(deps)
 
 
@@ -180,7 +187,7 @@ def test_usdc_brings_an_hour_a_dollar_and_no_discount(database, chain):
     sound(deps)
 
 
-@pytest.mark.parametrize("payer", [REVENUE, USDC, "0x" + "0" * 40])
+@pytest.mark.parametrize("payer", [USDC, "0x" + "0" * 40])
 def test_money_of_nobody_waits_in_suspense(deps, chain, payer):
     chain.mine(6, [payment(payer)])
     watch(deps)
@@ -191,23 +198,41 @@ def test_money_of_nobody_waits_in_suspense(deps, chain, payer):
 @pytest.mark.parametrize(
     "broken", [{"feed_age_s": 4_000}, {"eth_usd_answer": 0}, {"eth_usd_answer": 99 * 10**8}]
 )
-def test_without_a_trustworthy_price_a_deposit_waits_and_is_credited_later(deps, chain, broken):
-    good = {name: getattr(chain, name) for name in broken}
+def test_without_a_trustworthy_price_at_its_block_a_deposit_waits_with_an_alert(deps, chain, broken):
     for name, value in broken.items():
         setattr(chain, name, value)
     chain.mine(6, [payment(amount=MINIMUM)])
     watch(deps)
     assert (has(deps), state(deps), tokens(deps, "suspense:84532:eth")) == (0, "price_pending", MINIMUM)
+    (alert,) = alerts_of(deps)
+    assert (alert.kind, alert.subject) == ("price-missing", f"{TX} eth:0")
+    assert alert.why in deposits.list_deposits(deps, ALICE)[0].message
     sound(deps)
-    for name, value in good.items():
-        setattr(chain, name, value)
+
+
+def test_a_price_that_a_node_could_not_read_for_a_while_is_that_of_the_block(deps, chain):
+    price = chain.eth_usd
+
+    def refusing(block_hash):
+        raise PriceUnavailable
+
+    chain.eth_usd = refusing
+    chain.mine(6, [payment(amount=MINIMUM)])
+    watch(deps)
+    assert state(deps) == "price_pending"
+    chain.eth_usd = price
+    chain.mine(5)
+    watch(deps)
+    assert state(deps) == "price_pending"  # it is asked again a little later, not at every step
+    deps.clock.advance(5_000)
     watch(deps)
     assert (has(deps), state(deps), tokens(deps, "suspense:84532:eth")) == (HOUR, "credited", 0)
+    assert ledger.statement(deps, ALICE, 1)[0].why["price"]["block_number"] == 1
+    assert alerts_of(deps) == []
     sound(deps)
 
 
-def test_a_price_that_was_never_there_comes_from_the_first_block_that_has_one(deps, chain):
-    """The payer cannot choose it: it is the watcher's next look, and the evidence names the block."""
+def test_the_price_of_another_block_is_never_used(deps, chain):
     price, healthy_from = chain.eth_usd, 9
 
     def feed(block_hash):
@@ -220,29 +245,101 @@ def test_a_price_that_was_never_there_comes_from_the_first_block_that_has_one(de
     chain.eth_usd = feed
     chain.mine(7, [payment(amount=MINIMUM)])
     watch(deps)
-    assert state(deps) == "price_pending"
-    chain.mine(2)
+    chain.mine(20)
+    deps.clock.advance(3_600_000)
     watch(deps)
-    assert (has(deps), state(deps)) == (HOUR, "credited")
-    (line,) = ledger.statement(deps, ALICE, 1)
-    assert line.why["price"]["block_number"] == 9
-    assert line.why["block_number"] == 1
+    assert (has(deps), state(deps)) == (0, "price_pending")
 
 
-def test_state_that_the_nodes_dropped_is_read_at_the_first_block_that_has_it(deps, chain):
-    price, balance, kept_from = chain.eth_usd, chain.axgt_balance, 200
+class Forgetful(FakeChain):
+    """Its nodes keep the state of the newest blocks only, until there is an archive."""
 
-    def kept(block_hash):
-        if next(b.number for b in chain.blocks if b.hash == block_hash) < kept_from:
+    keeps = 128
+    archive = False
+
+    def _forgot(self, block_hash: str) -> None:
+        number = next(b.number for b in self.blocks if b.hash == block_hash)
+        if not self.archive and number <= self.blocks[-1].number - self.keeps:
             raise StateForgotten
 
-    chain.eth_usd = lambda block_hash: kept(block_hash) or price(block_hash)
-    chain.axgt_balance = lambda wallet, block_hash: kept(block_hash) or balance(wallet)
+    def eth_usd(self, block_hash):
+        self._forgot(block_hash)
+        return super().eth_usd(block_hash)
+
+    def axgt_balance(self, wallet, block_hash=None):
+        self._forgot(block_hash or self.blocks[-1].hash)
+        return super().axgt_balance(wallet, block_hash)
+
+
+def test_state_that_the_nodes_dropped_brings_tier_0_and_a_top_up_once_it_can_be_read(database):
+    chain = Forgetful()
+    deps = make_deps(database, chain)
+    chain.holdings[ALICE] = 100_000 * ETHER
     chain.mine(250, [payment(amount=MINIMUM)])
     watch(deps)
     assert (has(deps), state(deps)) == (HOUR, "credited")
     why = ledger.statement(deps, ALICE, 1)[0].why
-    assert why["price"]["block_number"] == why["holding"]["block_number"] >= kept_from
+    assert (why["price"]["block_number"], why["price"]["read_from"]) == (1, "rounds")
+    assert (why["discount_bps"], list(why["holding"])) == (0, ["unknown"])
+    chain.archive = True
+    watch(deps)
+    assert has(deps) == HOUR  # a node without archive is not asked at every step
+    deps.clock.advance(60_000)
+    watch(deps)
+    assert has(deps) == 4_800_000
+    first, second = ledger.statement(deps, ALICE, 9)
+    assert (first.kind, first.gpu_ms, first.why["holding"]["tier"]) == ("top-up", HOUR // 3, 4)
+    assert (second.kind, second.gpu_ms) == ("deposit", HOUR)
+    assert deposits.list_deposits(deps, ALICE)[0].credited_gpu_ms == 4_800_000
+    assert watch(deps) == 0
+    sound(deps)
+
+
+def test_a_deposit_of_the_holders_minimum_whose_tier_is_unknown_waits_for_it(database):
+    chain = Forgetful()
+    deps = make_deps(database, chain)
+    chain.holdings[ALICE] = 100_000 * ETHER
+    chain.mine(250, [payment(amount=MINIMUM * 3 // 4)])
+    watch(deps)
+    assert (has(deps), state(deps)) == (0, "below_min")
+    chain.archive = True
+    deps.clock.advance(60_000)
+    watch(deps)
+    assert (has(deps), state(deps)) == (HOUR, "credited")
+    sound(deps)
+
+
+def test_a_topped_up_deposit_that_is_dropped_is_taken_back_whole(database):
+    chain = Forgetful()
+    chain.keeps = 4
+    deps = make_deps(database, chain)
+    chain.holdings[ALICE] = 100_000 * ETHER
+    chain.mine(3)
+    chain.mine(20, [payment(amount=MINIMUM)])
+    watch(deps)
+    chain.archive = True
+    deps.clock.advance(60_000)
+    watch(deps)
+    assert has(deps) == 4_800_000
+    chain.reorg(20)
+    chain.mine(30)
+    watch(deps)
+    assert (has(deps), state(deps)) == (0, "reversed")
+    sound(deps)
+
+
+def test_what_was_noted_when_first_seen_counts_after_the_state_is_dropped(database):
+    chain = Forgetful()
+    chain.keeps = 4
+    deps = make_deps(database, chain)
+    chain.holdings[ALICE] = 100_000 * ETHER
+    chain.mine(1, [payment(amount=MINIMUM)])
+    watch(deps)
+    chain.mine(20)
+    watch(deps)
+    assert (has(deps), state(deps)) == (4_800_000, "credited")
+    why = ledger.statement(deps, ALICE, 1)[0].why
+    assert (why["holding"]["tier"], why["price"]["read_from"]) == (4, "state")
     sound(deps)
 
 
@@ -488,9 +585,6 @@ def test_every_transition_is_a_row(deps, chain):
         ("confirming", "credited"),
         ("credited", "reversed"),
     ]
-
-
-TX = FakeChain.hash_of("tx")
 
 
 def test_a_pasted_hash_shows_pending_and_then_the_credit(deps, chain):

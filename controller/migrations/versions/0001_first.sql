@@ -73,6 +73,8 @@ CREATE TABLE money_event (
     transfer_key VARCHAR,
     beneficiary VARCHAR(42),
     waits_why VARCHAR,
+    look_again_ms BIGINT,
+    noted BOOLEAN NOT NULL,
     top_up_due BOOLEAN NOT NULL,
     evidence JSONB NOT NULL,
     seal VARCHAR(64) DEFAULT '' NOT NULL,
@@ -191,8 +193,6 @@ CREATE TABLE slot (
 CREATE INDEX ix_slot_host ON slot (host);
 CREATE UNIQUE INDEX uq_slot_subnet ON slot (host, subnet_index) WHERE state <> 'gone';
 
-CREATE TABLE transfer (
-    id BIGSERIAL NOT NULL,
 CREATE TABLE warm_desktop (
     slot_id VARCHAR NOT NULL,
     profile VARCHAR NOT NULL,
@@ -208,6 +208,8 @@ CREATE TABLE warm_desktop (
     CONSTRAINT fk_warm_desktop_slot_id_slot FOREIGN KEY(slot_id) REFERENCES slot (id)
 );
 
+CREATE TABLE transfer (
+    id BIGSERIAL NOT NULL,
     key VARCHAR NOT NULL,
     kind VARCHAR NOT NULL,
     debit_id BIGINT NOT NULL,

@@ -1,0 +1,128 @@
+"""Makes up for a tier that could not be read: a transfer beside the credit, once the holding can be had.
+
+A deposit whose block's state no node keeps is credited at tier 0 at the block's price (payments.md 2.5).
+"""
+
+from __future__ import annotations
+
+import logging
+from decimal import Decimal
+from typing import Any
+
+from sqlmodel import Session, col, or_, select
+
+from controller.domain.deposits import CREDITED
+from controller.domain.ledger import Posting, user_account
+from controller.domain.pricing import Price, credit_gpu_ms, minimum_after_discount
+from controller.errors import ChainUnavailable, StateForgotten
+from controller.models import MoneyEvent
+from controller.services import deposits_events as events
+from controller.services.deposits_apply import below_minimum
+from controller.services.deps import Deps
+from controller.services.holdings import Holding, holding
+from controller.services.ledger import post
+from controller.settings import Settings
+
+log = logging.getLogger(__name__)
+
+LOOK_AGAIN_MS = 60_000
+
+
+def top_up(deps: Deps, chain_id: int) -> int:
+    """Top up what can be topped up now; returns how many deposits changed."""
+    changed = 0
+    for event in _due(deps, chain_id):
+        try:
+            changed += _one(deps, event)
+        except StateForgotten:
+            _later(deps, event)
+        except ChainUnavailable as error:
+            log.warning("top-up of %s %s waits: %s", event.tx_hash, event.position, error.message)
+    return changed
+
+
+def _due(deps: Deps, chain_id: int) -> list[MoneyEvent]:
+    again = col(MoneyEvent.look_again_ms)
+    query = select(MoneyEvent).where(
+        MoneyEvent.chain_id == chain_id,
+        col(MoneyEvent.top_up_due),
+        col(MoneyEvent.state).in_((*CREDITED, "below_min")),
+        or_(again.is_(None), again <= deps.clock.now_ms()),
+    )
+    with deps.database.begin() as db:
+        return list(db.exec(query.order_by(col(MoneyEvent.id))))
+
+
+def _one(deps: Deps, event: MoneyEvent) -> bool:
+    at = deps.chains[event.chain_id].block(event.block_number)
+    if at.hash != event.block_hash:
+        return False
+    held = holding(deps, event.payer, at)
+    with deps.database.begin() as db:
+        row = _locked(db, event)
+        if row is None:
+            return False
+        _write(db, deps, row, held)
+    return True
+
+
+def _later(deps: Deps, event: MoneyEvent) -> None:
+    with deps.database.begin() as db:
+        row = _locked(db, event)
+        if row is not None:
+            row.look_again_ms = deps.clock.now_ms() + LOOK_AGAIN_MS
+            db.add(row)
+
+
+def _locked(db: Session, seen: MoneyEvent) -> MoneyEvent | None:
+    """The event under the cursor's lock, if it is still what it was."""
+    events.locked_cursor(db, seen.chain_id)
+    row = db.get_one(MoneyEvent, seen.id)
+    same = (row.state, row.block_hash, row.top_up_due) == (seen.state, seen.block_hash, True)
+    return row if same else None
+
+
+def _write(db: Session, deps: Deps, event: MoneyEvent, held: Holding) -> None:
+    now_ms = deps.clock.now_ms()
+    terms = _terms(event, held, deps.settings)
+    event.top_up_due, event.look_again_ms = False, None
+    if event.state == "below_min":
+        event.evidence = {**event.evidence, **terms}
+        due = [*below_minimum(db, event), event]
+        db.add(event)
+        if sum(int(e.amount) for e in due) >= int(terms["minimum"]):
+            for deposit in due:
+                events.credit(db, deposit, now_ms)
+        return
+    extra = int(terms["gpu_ms"]) - (event.credited_gpu_ms or 0)
+    key = f"top:{events.key_of(event)}"
+    told = {**events.facts(event), **terms, "tops_up": events.key_of(event), "top_up_gpu_ms": str(extra)}
+    if extra > 0:
+        target = user_account(event.beneficiary or event.payer)
+        post(
+            db,
+            at_ms=now_ms,
+            transfers=[Posting(key, "top-up", f"issued:{event.asset}", target, extra, told)],
+        )
+    made = {"key": key if extra > 0 else None, "gpu_ms": str(extra)}
+    event.evidence = {**event.evidence, "top_up": {**terms, **made}}
+    db.add(event)
+    db.flush()
+
+
+def _terms(event: MoneyEvent, held: Holding, settings: Settings) -> dict[str, Any]:
+    """The credit's own terms with the tier that counts; price and undiscounted minimum are those it had."""
+    was, discount = event.evidence, held.effective(settings).tier.discount_bps
+    price = Price(int(was["usd_answer"]), was["usd_decimals"])
+    hour = Decimal(was["usd_per_gpu_hour"])
+    gpu_ms = credit_gpu_ms(int(event.amount), was["token_decimals"], price, hour, discount)
+    return {
+        "holding": held.evidence(settings),
+        "token_decimals": was["token_decimals"],
+        "usd_answer": was["usd_answer"],
+        "usd_decimals": was["usd_decimals"],
+        "usd_per_gpu_hour": was["usd_per_gpu_hour"],
+        "discount_bps": discount,
+        "minimum": str(minimum_after_discount(int(was["minimum"]), discount)),
+        "gpu_ms": str(gpu_ms),
+    }
