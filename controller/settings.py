@@ -137,6 +137,8 @@ class Local(Section):
 
     faucet_key: Path
     faucet_wei: int = 1_000_000_000_000_000_000
+    faucet_usdc: int = Field(default=100, gt=0)
+    faucet_axgt: int = Field(default=1_000, gt=0)
     faucet_per_hour: int = 20
     ethers_js: Path
 
@@ -160,9 +162,9 @@ class Settings(Section):
     quotes: Quotes = Quotes()
     ledger: Ledger = Ledger()
     sessions: Sessions
+    pool: Pool = Pool()
     secrets: Secrets
     host: HostSection
-    pool: Pool = Pool()
     local: Local | None = None
     novnc_dir: Path
     playbooks_dir: Path

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import requests
 from eth_account import Account
+from eth_typing import HexStr
 from eth_utils.address import to_checksum_address
 from requests.exceptions import RequestException
 from web3 import Web3
@@ -17,6 +18,8 @@ from controller.adapters.node import OneShotProvider
 from controller.errors import ChainUnavailable
 
 GAS = 21_000
+MINT_GAS = 150_000
+MINT = "0x40c10f19"
 PRICE_FACTOR = 2
 TIMEOUT_S = 10
 
@@ -41,17 +44,23 @@ class LocalChain:
         return answer.content
 
     def pay(self, address: str, wei: int) -> str:
+        return self._send({"to": to_checksum_address(address), "value": Wei(wei), "gas": GAS})
+
+    def mint(self, token: str, address: str, units: int) -> str:
+        data = MINT + address.lower().removeprefix("0x").rjust(64, "0") + f"{units:064x}"
+        call: TxParams = {"to": to_checksum_address(token), "value": Wei(0), "gas": MINT_GAS}
+        return self._send({**call, "data": HexStr(data)})
+
+    def _send(self, wanted: TxParams) -> str:
         try:
             with self._sending:
-                return self._send(address, wei)
+                return self._signed_and_sent(wanted)
         except (RequestException, Web3Exception, ValueError) as error:
             raise ChainUnavailable("The faucet cannot pay right now.") from error
 
-    def _send(self, address: str, wei: int) -> str:
+    def _signed_and_sent(self, wanted: TxParams) -> str:
         transaction: TxParams = {
-            "to": to_checksum_address(address),
-            "value": Wei(wei),
-            "gas": GAS,
+            **wanted,
             "gasPrice": Wei(self._web3.eth.gas_price * PRICE_FACTOR),
             "nonce": self._web3.eth.get_transaction_count(self._faucet.address, "pending"),
             "chainId": self._web3.eth.chain_id,

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from controller.domain.deposits import USDC_DECIMALS
 from controller.errors import BadInput
 from controller.services import wallets
 from controller.services.deps import Deps
@@ -48,6 +49,10 @@ class LocalNode(Protocol):
         """Send play money; returns the transaction's hash; raises ChainUnavailable."""
         ...
 
+    def mint(self, token: str, address: str, units: int) -> str:
+        """Make tokens out of nothing; returns the transaction's hash; raises ChainUnavailable."""
+        ...
+
 
 @dataclass(frozen=True)
 class Drip:
@@ -76,17 +81,33 @@ def check_call(body: bytes) -> None:
             raise BadInput("The pages may not call this method.", method=str(method)[:64])
 
 
-def drip(deps: Deps, node: LocalNode, address: str, caller: str) -> Drip:
-    """Fill a demo wallet once, rate-limited by wallet and by caller.
+def drip(deps: Deps, node: LocalNode, address: str, caller: str, token: str = "") -> Drip:
+    """Fill a demo wallet once, rate-limited by wallet and by caller, for each currency by itself.
+
+    Args:
+        deps: ports.
+        node: the local chain's node.
+        address: the wallet.
+        caller: who asks.
+        token: the contract of USDC or AXGT; empty for ETH.
 
     Raises:
-        BadInput: not an address.
+        BadInput: not an address, or not one of our tokens.
         TooManyRequests: the faucet rests.
     """
-    local = deps.settings.local
+    local, usdc, axgt = deps.settings.local, deps.settings.usdc, deps.settings.axgt
     assert local is not None, "faucet routes exist in local mode only"
     if not _ADDRESS.fullmatch(address):
         raise BadInput("A wallet address is 0x and 40 hex digits.", field="address")
-    wallets.rate_limit(deps, "faucet-caller", caller, local.faucet_per_hour, HOUR_S)
-    wallets.rate_limit(deps, "faucet-wallet", address.lower(), DRIPS_PER_WALLET, HOUR_S)
-    return Drip(node.pay(address, local.faucet_wei), local.faucet_wei)
+    token = token.lower()
+    amounts = {
+        usdc.contract.lower(): local.faucet_usdc * 10**USDC_DECIMALS,
+        axgt.contract.lower(): local.faucet_axgt * 10**axgt.decimals,
+        "": local.faucet_wei,
+    }
+    if token not in amounts:
+        raise BadInput("The faucet has ETH, USDC and AXGT.", field="token")
+    amount = amounts[token]
+    wallets.rate_limit(deps, f"faucet-caller{token[:8]}", caller, local.faucet_per_hour, HOUR_S)
+    wallets.rate_limit(deps, f"faucet-wallet{token[:8]}", address.lower(), DRIPS_PER_WALLET, HOUR_S)
+    return Drip(node.mint(token, address, amount) if token else node.pay(address, amount), amount)

@@ -12,7 +12,7 @@ from flask import Blueprint, Response, request, send_file
 from controller.services import local_chain
 from controller.services.local_chain import LocalNode
 from controller.web.answers import answer
-from controller.web.context import caller, deps, text_field
+from controller.web.context import body, caller, deps, text_field
 from controller.web.guarding import limited
 
 MAX_BYTES = 131_072
@@ -41,6 +41,7 @@ def make_blueprint(node: LocalNode, ethers_js: Path) -> Blueprint:
 
     @blueprint.post("/local/faucet")
     def faucet() -> Response:
-        return answer(local_chain.drip(deps(), node, text_field("address"), caller()), 202)
+        token = text_field("token") if "token" in body() else ""
+        return answer(local_chain.drip(deps(), node, text_field("address"), caller(), token), 202)
 
     return blueprint

@@ -42,6 +42,16 @@ async function fill(address) {
   throw new Error("The faucet's play money has not arrived yet. Try again in a moment.");
 }
 
+// A payment in tokens: what is missing comes from the faucet, which has the platform's two.
+async function fillTokens(address, { to, data }) {
+  if (!data || !data.startsWith("0xa9059cbb")) return;
+  const needed = BigInt(`0x${data.slice(74, 138)}`);
+  const holds = async () => BigInt(await rpc("eth_call", [{ to, data: `0x70a08231${address.slice(2).toLowerCase().padStart(64, "0")}` }, "latest"]));
+  if ((await holds()) >= needed) return;
+  await send("/local/faucet", { address, token: to });
+  for (let tries = 0; tries < 40 && (await holds()) < needed; tries += 1) await new Promise((resolve) => setTimeout(resolve, 250));
+}
+
 async function sendTransaction({ to, value, data }) {
   const signer = wallet();
   const [chainId, nonce, gasPrice] = await Promise.all([rpc("eth_chainId"), rpc("eth_getTransactionCount", [signer.address, "pending"]), rpc("eth_gasPrice")]);
@@ -62,6 +72,7 @@ async function request({ method, params = [] }) {
       return wallet().signMessage(toUtf8String(getBytes(params[0])));
     case "eth_sendTransaction":
       await fill(address);
+      await fillTokens(address, params[0]);
       return sendTransaction(params[0]);
     case "wallet_switchEthereumChain":
       if (BigInt(params[0].chainId) === BigInt(await rpc("eth_chainId"))) return null;

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from fakes import AXGT, USDC
 from pydantic import ValidationError
 from web_kit import ALICE, ORIGIN, Site
 
@@ -132,6 +133,24 @@ def test_the_faucet_pays_and_then_rests(local_site: Site) -> None:
     assert others.count(202) == 16
     assert others[-1] == 429
     local_site.clock.advance(3_600_000)
+    assert browser.post("/local/faucet", {"address": ALICE.address}).status_code == 202
+
+
+def test_the_faucet_mints_our_two_tokens_and_no_other(local_site: Site) -> None:
+    local_site.node.answers |= {
+        "eth_gasPrice": "0x1",
+        "eth_getTransactionCount": "0x0",
+        "eth_sendRawTransaction": "0x" + "7" * 64,
+    }
+    browser = local_site.browser()
+    for token, amount in ((USDC, 100 * 10**6), (AXGT, 1_000 * 10**18)):
+        for expected in (202, 202, 202, 429):
+            paid = browser.post("/local/faucet", {"address": ALICE.address, "token": token.upper()})
+            assert paid.status_code == expected
+            assert expected == 429 or paid.json["amount"] == str(amount)
+    for wrong in ("0x" + "12" * 20, "eth", "", 7, None):
+        answer = browser.post("/local/faucet", {"address": ALICE.address, "token": wrong})
+        assert answer.status_code == 400
     assert browser.post("/local/faucet", {"address": ALICE.address}).status_code == 202
 
 

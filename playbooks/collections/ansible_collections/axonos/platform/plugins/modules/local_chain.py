@@ -39,7 +39,10 @@ EXAMPLES = r"""
 RETURN = r"""
 deployment: {description: Addresses and genesis hash., type: dict, returned: when deployed}
 """
-CONTRACTS = ("usdc", "axgt", "eth_usd_feed", "multicall3")
+CONTRACTS = (
+    *("usdc", "axgt", "eth_usd_feed", "usdc_usd_feed", "axgt_usd_feed", "axgt_pool", "sequencer_feed"),
+    *("forwarder", "fake_token", "wallet_factory", "multicall3"),
+)
 ARGUMENTS = {
     name: {"type": "str", "required": True} for name in ("rpc_url", "folder", "faucet_key", "user", "python")
 }
@@ -68,7 +71,9 @@ def _problem(rpc_url: str, record: Path) -> str | None:
     if _ask(rpc_url, "eth_getBlockByNumber", "0x0", False)["hash"] != known["genesis_hash"]:
         return "recorded for another chain"
     missing = [
-        name for name in CONTRACTS if _ask(rpc_url, "eth_getCode", known[name], "latest") in {"", "0x"}
+        name
+        for name in CONTRACTS
+        if name not in known or _ask(rpc_url, "eth_getCode", known[name], "latest") in {"", "0x"}
     ]
     return f"missing: {', '.join(missing)}" if missing else None
 
