@@ -118,7 +118,7 @@ class AnsibleProvisioner:
             "ANSIBLE_HOST_KEY_CHECKING": "True",  # ansible-runner's own default is not to look
             "ANSIBLE_LOCAL_TEMP": str(self._folders.folder / "tmp"),
             "ANSIBLE_NOCOLOR": "True",
-            "PATH": ":".join([*programs, str(Path(sys.executable).parent), os.defpath]),
+            "PATH": ":".join([*programs, str(Path(sys.executable).parent), "/usr/sbin", "/sbin", os.defpath]),
             "LC_ALL": "C.UTF-8",
         }
 

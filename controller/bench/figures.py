@@ -37,5 +37,14 @@ def p50(values: Sequence[float]) -> float:
 
 def p95(values: Sequence[float]) -> float:
     """The 95th percentile, nearest rank: the worst one of twenty."""
+    return _ranked(values, 95)
+
+
+def p99(values: Sequence[float]) -> float:
+    """The 99th percentile, nearest rank: the worst one of up to a hundred."""
+    return _ranked(values, 99)
+
+
+def _ranked(values: Sequence[float], percent: int) -> float:
     ranked = sorted(values)
-    return round(ranked[max(0, -(-95 * len(ranked) // 100) - 1)], 1)
+    return round(ranked[max(0, -(-percent * len(ranked) // 100) - 1)], 1)

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
 
+from controller.adapters.provisioner import AnsibleProvisioner
 from controller.bench import launch as launch_bench
+from controller.bench import run as run_bench
 from controller.bench.figures import Outcome
+from controller.bench.run_place import instant_image, open_place
 from controller.errors import Refused
 from controller.settings import Settings, load_settings
 
+READY_S = 60
 _config = click.option("--config", type=click.Path(path_type=Path), help="The instance's axonos.toml.")
 _json = click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 
@@ -35,6 +42,17 @@ def launch(runs: int, config: Path | None, as_json: bool) -> None:
     _show(launch_bench.run(_local(config), runs, told), as_json=as_json)
 
 
+@bench.command(name="run")
+@click.option("--runs", default=30, show_default=True, type=click.IntRange(1), help="Starts of each kind.")
+@click.option("--image", help="ID of an image that is painted at once; else one is made of the platform's.")
+@_config
+@_json
+def run_(runs: int, image: str | None, config: Path | None, as_json: bool) -> None:
+    """Session runs, warm and cold, in turn with a playbook of stock modules."""
+    told = (lambda _: None) if as_json else (lambda text: click.echo(text, err=True))
+    _show(_session_runs(load_settings(config), runs, image, told), as_json=as_json)
+
+
 @bench.command(name="all")
 @_config
 @_json
@@ -42,6 +60,22 @@ def all_(config: Path | None, as_json: bool) -> None:
     """Every benchmark, each with its default size."""
     told = (lambda _: None) if as_json else (lambda text: click.echo(text, err=True))
     _show(launch_bench.run(_local(config), 20, told), as_json=as_json)
+
+
+def _session_runs(settings: Settings, runs: int, image: str | None, told: Callable[[str], None]) -> Outcome:
+    if os.geteuid() != 0:
+        raise Refused("This benchmark starts containers and mounts by itself: run it as root.")
+    with ExitStack() as stack:
+        painted = image or stack.enter_context(instant_image(settings.sessions.image_id))
+        place = stack.enter_context(open_place(settings.host, painted))
+        warm = AnsibleProvisioner(settings.playbooks_dir, place.state)
+        stack.callback(warm.close)
+        cold = AnsibleProvisioner(settings.playbooks_dir, place.state, warm=False)
+        stack.callback(cold.close)
+        if warm.warm is None or not warm.warm.ready.wait(READY_S):
+            raise Refused("The warm server did not start.")
+        measure = run_bench.Measure(place, settings.playbooks_dir, {"warm": warm.run, "cold": cold.run}, told)
+        return run_bench.run(measure, runs)
 
 
 def _local(config: Path | None) -> Settings:
