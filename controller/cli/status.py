@@ -10,8 +10,10 @@ from controller.adapters.reach import listens, url_listens
 from controller.cli.output import connect, json_option, plain, print_json
 from controller.errors import DatabaseUnavailable
 from controller.services.deps import Deps
-from controller.services.status import Status
+from controller.services.status import Status, Watcher
 from controller.services.status import status as read_status
+from controller.settings import Settings
+from controller.settings_money import Chain
 
 REPORT_OVERDUE_MS = 15_000
 
@@ -41,7 +43,7 @@ def _services(deps: Deps, found: Status | None) -> dict[str, bool]:
         "database": found is not None,
         "web": listens(settings.web.bind, settings.web.port),
         "worker": bool(found and found.worker_connected),
-        "chain": any(url_listens(url) for url in settings.chain.rpc_urls),
+        **{_node_of(settings, chain): any(map(url_listens, chain.rpc_urls)) for chain in settings.chains},
         "gateway": listens(settings.gateway.bind, settings.gateway.port),
     }
     for host, ago in (found.last_report_ms_ago if found else {}).items():
@@ -59,7 +61,10 @@ def _print(deps: Deps, found: Status | None, services: dict[str, bool]) -> None:
         for title, counts in (("hosts", found.hosts), ("GPUs", found.gpus), ("sessions", found.sessions)):
             click.echo(f"{title:<9} {_counts(counts)}")
         click.echo(f"queue     {found.queue} waiting, {found.runs_waiting} runs in hand")
-        click.echo(f"chain     {settings.chain.name} ({found.watcher.chain_id}), {_watcher(found)}")
+        for watcher in found.watchers:
+            click.echo(f"chain     {watcher.name} ({watcher.chain_id}), {_watcher(watcher)}")
+        for alert in found.alerts:
+            click.echo(click.style(f"ALERT     {alert.kind}, {alert.subject}: {alert.why}", fg="red"))
     for name, well in services.items():
         click.echo(click.style(f"  {'ok     ' if well else 'MISSING'} {name}", fg=None if well else "red"))
 
@@ -68,9 +73,13 @@ def _counts(counts: dict[str, Any]) -> str:
     return ", ".join(f"{key} {value}" for key, value in sorted(counts.items())) or "none"
 
 
-def _watcher(found: Status) -> str:
-    if found.watcher.stopped_why:
-        return f"watcher STOPPED: {found.watcher.stopped_why}"
-    if found.watcher.block_number is None:
+def _node_of(settings: Settings, chain: Chain) -> str:
+    return "chain" if chain == settings.chain else f"chain {chain.name}"
+
+
+def _watcher(found: Watcher) -> str:
+    if found.stopped_why:
+        return f"watcher STOPPED: {found.stopped_why}"
+    if found.block_number is None:
         return "not read yet"
-    return f"read to block {found.watcher.block_number}"
+    return f"read to block {found.block_number}"

@@ -10,8 +10,10 @@ from sqlmodel import Session, col, select
 
 from controller.domain.lifecycle import LIVE
 from controller.models import ChainCursor, Gpu, GpuSession, Host, Run
+from controller.services.alerts import Alert, open_alerts
 from controller.services.deps import Deps
 from controller.settings import Settings
+from controller.settings_money import Chain
 
 WORKER_NAME = "axonos-worker"
 _WORKERS = text(
@@ -26,6 +28,7 @@ class Watcher:
     chain_id: int
     block_number: int | None
     stopped_why: str | None
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,8 @@ class Status:
     queue: int
     runs_waiting: int
     watcher: Watcher
+    watchers: list[Watcher]
+    alerts: list[Alert]
     worker_connected: bool
 
 
@@ -70,7 +75,9 @@ def status(deps: Deps) -> Status:
             runs_waiting=db.exec(
                 select(func.count()).select_from(Run).where(col(Run.state).in_(("queued", "running")))
             ).one(),
-            watcher=_watcher(db, settings.chain.chain_id),
+            watcher=_watcher(db, settings.chain),
+            watchers=[_watcher(db, chain) for chain in settings.chains],
+            alerts=open_alerts(db),
             worker_connected=bool(db.connection().execute(_WORKERS, {"name": WORKER_NAME}).scalar()),
         )
 
@@ -89,8 +96,8 @@ def _count(db: Session, state: str, *, only_live: bool = False) -> dict[str, int
     return {name: int(number) for name, number in db.exec(query)}
 
 
-def _watcher(db: Session, chain_id: int) -> Watcher:
-    cursor = db.get(ChainCursor, chain_id)
+def _watcher(db: Session, chain: Chain) -> Watcher:
+    cursor = db.get(ChainCursor, chain.chain_id)
     if cursor is None:
-        return Watcher(chain_id, None, None)
-    return Watcher(chain_id, cursor.block_number, cursor.stopped_why)
+        return Watcher(chain.chain_id, None, None, chain.name)
+    return Watcher(chain.chain_id, cursor.block_number, cursor.stopped_why, chain.name)

@@ -8,9 +8,10 @@ import threading
 from dataclasses import dataclass
 
 from controller.adapters.wakeups import Wakeups
-from controller.services import deposits, expiry, metering, placing, pool_fill, reconcile
+from controller.services import expiry, metering, placing, pool_fill, reconcile
 from controller.services.deps import Deps
 from controller.services.ports import Provisioner
+from controller.worker.chain_loops import chain_loops
 from controller.worker.loops import Loop
 from controller.worker.run_loop import RunLoop
 
@@ -87,6 +88,6 @@ def make_worker(
         Loop("tick", lambda: metering.tick(deps), settings.sessions.tick_s, stopping),
         pool,
         Loop("reconcile", lambda: reconcile.reconcile(deps), 3.0, stopping),
-        Loop("chain", lambda: deposits.watch_once(deps), settings.chain.poll_ms / 1000, stopping),
+        *chain_loops(deps, stopping),
     )
     return Worker(deps, runs, loops, stopping, wakeups)
