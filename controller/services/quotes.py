@@ -19,8 +19,9 @@ __all__ = ["held", "honour"]
 def honour(db: Session, event: MoneyEvent, block_time_s: int) -> dict[str, Any] | None:
     """The terms of the quote that holds for a deposit, which is thereby used; None where there is none.
 
-    The oldest of several is taken. A deposit finds its own quote again after it was mined anew, as long as
-    its new block is in time; reads the database only.
+    A wallet has one open quote for an amount at a time (`quotes_offer`), so there is nothing to choose; of
+    several that hold all the same the oldest is taken. A deposit finds its own quote again after it was
+    mined anew, as long as its new block is in time. Reads the database only.
 
     Args:
         db: the transaction in which the deposit is settled; it holds the chain's cursor.

@@ -12,13 +12,14 @@ from sqlmodel import col, select, text
 from controller.errors import Unavailable
 from controller.models import Host
 from controller.services.deps import Deps
+from controller.settings_money import Chain
 
 _STREAM_ORIGIN = re.compile(r"wss?://[A-Za-z0-9.:\[\]-]+")
 
 
 @dataclass(frozen=True)
 class ChainConfig:
-    """The chain payments are made on. `rpc_url` is only what an operator publishes for wallets."""
+    """A chain payments are made on. `rpc_url` is only what an operator publishes for wallets."""
 
     id: int
     name: str
@@ -30,11 +31,12 @@ class ChainConfig:
 
 @dataclass(frozen=True)
 class SiteConfig:
-    """What a page or another client needs before it signs in; nothing secret."""
+    """What a page or another client needs before it signs in; nothing secret. `chain` is the home chain."""
 
     origin: str
     mode: str
     chain: ChainConfig
+    chains: list[ChainConfig]
     heartbeat_s: int
     grace_minutes: int
     reconnect_window_s: int
@@ -55,23 +57,28 @@ class Health:
 def site_config(deps: Deps) -> SiteConfig:
     """The public configuration."""
     s = deps.settings
-    chain = ChainConfig(
-        s.chain.chain_id,
-        s.chain.name,
-        s.chain.genesis_hash,
-        s.chain.confirmations,
-        to_checksum_address(s.chain.revenue_wallet),
-        s.chain.wallet_rpc_url,
-    )
+    chains = [_chain(chain) for chain in s.chains]
     return SiteConfig(
         origin=s.web.origin,
         mode=s.mode,
-        chain=chain,
+        chain=chains[0],
+        chains=chains,
         heartbeat_s=s.sessions.heartbeat_s,
         grace_minutes=s.sessions.grace_minutes,
         reconnect_window_s=s.sessions.reconnect_window_s,
         usd_per_gpu_hour_text=f"${s.pricing.usd_per_gpu_hour:.2f}",
         simulated_gpus=gpus_are_simulated(deps),
+    )
+
+
+def _chain(chain: Chain) -> ChainConfig:
+    return ChainConfig(
+        chain.chain_id,
+        chain.name,
+        chain.genesis_hash,
+        chain.confirmations,
+        to_checksum_address(chain.revenue_wallet),
+        chain.wallet_rpc_url,
     )
 
 

@@ -11,6 +11,7 @@ from flask import current_app, g, request
 from controller.errors import BadInput, SignInNeeded
 from controller.services import wallets
 from controller.services.deps import Deps
+from controller.services.rate_board import RateBoard
 from controller.services.wallets import Visitor
 
 EXTENSION = "axonos"
@@ -19,6 +20,11 @@ EXTENSION = "axonos"
 def deps() -> Deps:
     """The ports this application was made with."""
     return cast(Deps, current_app.extensions[EXTENSION]["deps"])
+
+
+def rate_board() -> RateBoard:
+    """Today's prices, read once for all visitors of this process."""
+    return cast(RateBoard, current_app.extensions[EXTENSION]["rate_board"])
 
 
 def cookie(name: str) -> str:

@@ -11,6 +11,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from controller.errors import AxonosError
 from controller.services.deps import Deps
 from controller.services.local_chain import LocalNode
+from controller.services.rate_board import RateBoard
 from controller.web import account, answers, api_money, api_sessions, files, guarding, internal, local, pages
 from controller.web.context import EXTENSION
 
@@ -25,6 +26,7 @@ def register(app: Flask, deps: Deps, node: LocalNode | None) -> None:
     settings = deps.settings
     extension: dict[str, Any] = {
         "deps": deps,
+        "rate_board": RateBoard(deps),
         "web_key": settings.secrets.web_key.read_bytes(),
         "guard_token": settings.secrets.guard_token.read_text().strip(),
     }

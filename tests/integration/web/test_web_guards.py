@@ -7,7 +7,7 @@ from sqlalchemy import event
 from web_kit import ALICE, BOB, ORIGIN, Site
 
 from controller.errors import DatabaseUnavailable
-from controller.services import deposits, sessions
+from controller.services import rates, sessions
 from controller.web.guarding import MACHINES, WITHOUT_TOKEN
 
 pytestmark = pytest.mark.integration
@@ -63,6 +63,7 @@ def test_nobody_changes_anything_unsigned(site: Site) -> None:
     [
         "/api/v1/me",
         "/api/v1/deposits",
+        "/api/v1/quotes/q-1",
         "/api/v1/statement",
         "/api/v1/statement.csv",
         "/api/v1/sessions/current",
@@ -199,7 +200,7 @@ def test_a_fault_of_ours_is_told_without_its_words(site: Site, monkeypatch, capl
     def fault(*_: object) -> None:
         raise ValueError("https://user:key@rpc.example/v3/secret failed")
 
-    monkeypatch.setattr(deposits, "rates", fault)
+    monkeypatch.setattr(rates, "rates", fault)
     answer = site.browser().get("/api/v1/rates")
     assert code(answer) == (500, "internal_error")
     assert "secret" not in answer.text

@@ -19,9 +19,18 @@ export function draw(target, model, children) {
   const key = JSON.stringify(model);
   if (target.drawn === key) return;
   target.drawn = key;
-  const focused = target.contains(document.activeElement) ? document.activeElement.id : "";
+  const before = target.contains(document.activeElement) ? document.activeElement : null;
+  const caret = before?.type === "text" ? [before.selectionStart, before.selectionEnd] : null;
   target.replaceChildren(...[children()].flat(3).filter(Boolean));
-  if (focused) document.getElementById(focused)?.focus();
+  const after = before?.id ? document.getElementById(before.id) : null;
+  after?.focus({ preventScroll: true });
+  if (after && caret) after.setSelectionRange(...caret);
+}
+
+/** Tell those who listen instead of looking; the page's one quiet line for it. */
+export function announce(text) {
+  const line = $("#announce");
+  if (line && line.textContent !== text) line.textContent = text;
 }
 
 export function toast(message, kind = "") {

@@ -2,20 +2,22 @@
 import { get, whoAmI } from "./api.js";
 import { drawSession } from "./session-panel.js";
 import { drawWallet } from "./wallet-card.js";
+import { lookAfter, pending } from "./deposits.js";
 import { $, toast } from "./dom.js";
 import { showSignedIn, signOut } from "./header.js";
+import { startTicking } from "./ticking.js";
 import { discover, lastChosen, connect, current } from "./wallet.js";
 
 export const state = {
   config: null, me: null, rates: null, profiles: [], deposits: [], session: null, saved: null,
   profile: localStorage.getItem("axonos.profile") || "small",
-  paying: null, busy: "", lastHash: "", offsetMs: 0, opening: sessionStorage.getItem("axonos.opening") || "", stale: false,
+  // The payment panel: forced open or shut, the row with other amounts, what is typed, what is being sent, what went wrong.
+  paying: location.hash === "#top-up" || null, open: "", typed: {}, typedHash: "", sending: null, problem: null, sent: [],
+  busy: "", offsetMs: 0, opening: sessionStorage.getItem("axonos.opening") || "", stale: false,
 };
 export const now = () => Date.now() + state.offsetMs;
 
 const title = document.title;
-const PENDING = new Set(["seen", "confirming", "price_pending", "unknown"]);
-const pendingDeposits = () => state.deposits.some((deposit) => PENDING.has(deposit.state));
 
 export function draw() {
   if (!state.config) return;
@@ -53,9 +55,10 @@ export async function refresh() {
     noticeSession(live.session, live.saved);
     state.deposits = paid.deposits;
     state.profiles = sizes.profiles;
+    lookAfter().then(draw);
     if (before !== undefined && state.me.balance.gpu_ms > before + 30000) noticeCredit();
   } else {
-    Object.assign(state, { session: null, saved: null, deposits: [], profiles: (await get("profiles")).profiles });
+    Object.assign(state, { session: null, saved: null, deposits: [], sent: [], profiles: (await get("profiles")).profiles });
   }
   draw();
 }
@@ -66,8 +69,7 @@ export async function refreshRates() {
 }
 
 function noticeCredit() {
-  toast("Your deposit is credited.");
-  state.lastHash = "";
+  toast(state.session && state.session.state === "running" && !state.session.detached ? "Your deposit is credited. Your desktop goes on in its tab." : "Your deposit is credited.");
   state.credited = Date.now();
   if (!tooLow()) state.paying = null;
   if (state.returnTo && state.returnTo === state.session?.id) goTo(state.returnTo);
@@ -106,7 +108,7 @@ export const goTo = (id) => { remember(""); location.assign(`/desktop/${id}`); }
 
 function interval() {
   if (["starting", "ending"].includes(state.session?.state)) return 500;
-  if (state.session?.state === "queued" || pendingDeposits() || state.lastHash) return 1500;
+  if (state.session?.state === "queued" || (state.me && pending())) return 1500;
   return 5000;
 }
 
@@ -129,6 +131,7 @@ async function start() {
   if (state.me && !current()) reconnect();
   setTimeout(poll, interval());
   setInterval(draw, 1000);
+  startTicking(now);
   setInterval(() => refreshRates().catch(() => {}), 20000);
 }
 

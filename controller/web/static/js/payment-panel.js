@@ -1,36 +1,111 @@
-// The payment panel: a row per rail, sending the minimum, crediting a hash, and the deposits so far.
-import { h, toast, minutes, tokens, shortAddress } from "./dom.js";
-import { post } from "./api.js";
-import { connect, current, pay, wallets, WalletError } from "./wallet.js";
+// The payment panel: a row per currency with what its minimum buys, other amounts, the holder tier, and the hash field.
+import { h, draw as drawInto, duration, tokens, shortAddress } from "./dom.js";
+import { connect, current, wallets, WalletError } from "./wallet.js";
+import { amountFor, minutesText, parseAmount, symbol, worth } from "./money.js";
+import { hashField } from "./deposits.js";
+import { review } from "./review.js";
+import { chainOf, send } from "./sending.js";
+import { since } from "./ticking.js";
 import { walletList } from "./wallet-card.js";
 import { signOut } from "./header.js";
 import { state, doing, draw } from "./launch.js";
 
-const SYMBOL = { eth: "ETH", usdc: "USDC", axgt: "AXGT" };
-const symbol = (rail) => SYMBOL[rail.toLowerCase()] || rail.toUpperCase();
+const HOURS = [1, 10, 100];
 
 export function payPanel() {
   const { rates } = state;
   if (!rates) return h("p", { class: "sub" }, "Reading today's rates…");
+  const off = rates.rows.filter((row) => !row.enabled).map((row) => symbol(row.rail));
   return h("div", { class: "pay", id: "pay" },
     h("h2", {}, "Top up"),
     rates.rows.filter((row) => row.enabled).map(rail),
-    rates.rows.some((row) => !row.enabled) ? h("p", { class: "sub" }, `Not offered here: ${rates.rows.filter((row) => !row.enabled).map((row) => symbol(row.rail)).join(", ")}.`) : null,
+    off.length ? h("p", { class: "sub" }, `Not offered here: ${off.join(", ")}.`) : null,
     current() ? null : reconnectWallet(),
-    tier(rates), hashField());
+    holding(rates), hashField());
 }
 
 function rail(row) {
   const name = symbol(row.rail);
-  const sending = state.busy === `send:${row.rail}`;
-  const known = row.minutes_for_minimum !== null;
-  return h("div", { class: "rail", "data-rail": row.rail },
-    h("div", { class: "rail-head" }, h("strong", {}, name), row.usd_price_text ? h("small", { class: "num" }, `1 ${name} = $${row.usd_price_text}`) : null),
-    h("p", { class: "gets" }, `${row.minimum_text} ${name}`, known ? [" buys ", h("b", {}, `${row.minutes_for_minimum} minutes`)] : null),
-    known ? null : h("small", { class: "off" }, "There is no trustworthy price right now. A deposit is safe and is credited as soon as there is one."),
-    row.discount_bps ? h("small", {}, `${row.discount_bps / 100} % holder discount included`) : null,
-    h("button", { type: "button", class: "button wide", id: `send-${row.rail}`, disabled: Boolean(state.busy) || !current(), onclick: () => send(row) },
-      sending ? "Waiting for your wallet…" : `Send min ${name}`));
+  const sending = state.sending?.row.rail === row.rail;
+  return h("section", { class: "rail", "data-rail": row.rail, "aria-label": `Pay with ${name}` },
+    h("div", { class: "rail-head" }, h("strong", {}, name), price(row, name)),
+    sending ? review() : offer(row, name),
+    state.problem?.rail === row.rail ? h("p", { class: "problem", role: "alert" }, state.problem.text) : null);
+}
+
+function price(row, name) {
+  if (!row.usd_price_text) return null;
+  const age = row.price_updated_at_ms ? [" · ", since(row.price_updated_at_ms)] : " · fixed";
+  return h("small", { class: "num" }, `1 ${name} = $${row.usd_price_text}`, age);
+}
+
+function offer(row, name) {
+  const open = state.open === row.rail;
+  const blocked = Boolean(state.busy) || !current() || Boolean(row.why_not);
+  return [
+    h("p", { class: "gets" }, `${row.minimum_text} ${name}`, row.minutes_for_minimum === null ? null : [" buys ", h("b", {}, `${row.minutes_for_minimum} minutes`)]),
+    row.why_not ? h("p", { class: "why-not" }, row.why_not) : null,
+    h("p", { class: "notes" }, notes(row)),
+    h("div", { class: "rail-do" },
+      h("button", { type: "button", class: first(row) ? "button wide" : "button quiet wide", id: `send-${row.rail}`, disabled: blocked, onclick: () => send(row) }, `Send min ${name}`),
+      row.why_not ? null : h("button", { type: "button", class: "link", id: `other-${row.rail}`, "aria-expanded": String(open), onclick: () => { state.open = open ? "" : row.rail; draw(); } }, open ? "Only the minimum" : "Another amount, 1 h, 10 h, 100 h")),
+    open && !row.why_not ? otherAmount(row, name, blocked) : null,
+  ];
+}
+
+/** The first row that can be used has the one loud button. */
+const first = (row) => state.rates.rows.find((one) => one.enabled && !one.why_not)?.rail === row.rail;
+
+function notes(row) {
+  const percent = (bps) => `${bps / 100} %`;
+  return [
+    row.discount_bps ? `${percent(row.discount_bps)} holder discount included.` : "",
+    row.bonus_bps ? `${percent(row.bonus_bps)} bonus included.` : "",
+    row.rail === "usdc" ? "No holder discount." : "",
+    row.saves_text ? `${row.saves_text}.` : "",
+    state.config.chains.length > 1 ? `On ${chainOf(row).name}.` : "",
+  ].filter(Boolean).join(" ");
+}
+
+function otherAmount(row, name, blocked) {
+  const typed = state.typed[row.rail] ?? "";
+  const form = h("form", { class: "other", onsubmit: (event) => { event.preventDefault(); const wish = wishOf(row); if (wish && !blocked) send(row, wish); } },
+    h("div", { class: "chips", role: "group", "aria-label": "Shortcuts, GPU time" }, HOURS.map((hours) => chip(row, hours, blocked))),
+    h("label", { for: `amount-${row.rail}` }, `Amount in ${name}`),
+    h("div", { class: "hash-row" },
+      h("input", { type: "text", inputmode: "decimal", id: `amount-${row.rail}`, name: "amount", autocomplete: "off", spellcheck: "false", value: typed, placeholder: row.minimum_text, "aria-describedby": `buys-${row.rail}`,
+        oninput: (event) => { state.typed[row.rail] = event.target.value; preview(form, row, blocked); } }),
+      h("button", { class: "button", id: `send-amount-${row.rail}` }, "Send")),
+    h("p", { class: "sub", id: `buys-${row.rail}`, "aria-live": "polite" }));
+  preview(form, row, blocked);
+  return form;
+}
+
+const chip = (row, hours, blocked) => h("button", { type: "button", class: "chip-button", id: `hours-${hours}-${row.rail}`, disabled: blocked, onclick: () => send(row, { hours }) },
+  h("strong", {}, `${hours} h`), h("span", { class: "num" }, `${tokens(amountFor(row, hours), row.decimals)}`));
+
+/** The typed amount as a wish; null while it cannot be sent. */
+function wishOf(row) {
+  const amount = parseAmount(state.typed[row.rail] ?? "", row.decimals);
+  return amount !== null && amount >= BigInt(row.minimum) ? { amount } : null;
+}
+
+/** Rewritten as one types, without drawing anything else anew. */
+function preview(form, row, blocked) {
+  const says = form.querySelector("[aria-live]");
+  form.querySelector(`#send-amount-${row.rail}`).disabled = blocked || !wishOf(row);
+  drawInto(says, [state.typed[row.rail], row.gpu_ms_per_unit_text, state.profile], () => previewText(row));
+}
+
+function previewText(row) {
+  const typed = state.typed[row.rail] ?? "";
+  if (!typed.trim()) return `At least ${row.minimum_text} ${symbol(row.rail)}.`;
+  const amount = parseAmount(typed, row.decimals);
+  if (amount === null) return `A number with at most ${row.decimals} decimals.`;
+  if (amount < BigInt(row.minimum)) return `${tokens(BigInt(row.minimum) - amount, row.decimals)} ${symbol(row.rail)} less than the minimum.`;
+  const gpuMs = worth(row, amount);
+  const profile = state.profiles.find((one) => one.name === state.profile);
+  return [`Buys about ${minutesText(gpuMs)} minutes`, profile ? `, ${duration(gpuMs / profile.gpus)} on ${profile.title}.` : "."].join("");
 }
 
 function reconnectWallet() {
@@ -41,65 +116,12 @@ function reconnectWallet() {
   return h("div", {}, h("p", { class: "sub" }, "Choose the wallet to send from:"), walletList(wallets(), again));
 }
 
-function tier(rates) {
-  if (rates.axgt_balance_text === null) return h("p", { class: "tier" }, "AXGT balance: cannot be read right now.");
+const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+
+function holding({ holding: held }) {
+  if (!held) return h("p", { class: "tier" }, "AXGT balance: cannot be read right now.");
   return h("div", { class: "tier" },
-    h("span", {}, `${rates.axgt_balance_text} AXGT in your wallet · ${rates.tier_label}`),
-    rates.next_tier_text ? h("span", {}, rates.next_tier_text) : null);
-}
-
-function hashField() {
-  const credit = (event) => {
-    event.preventDefault();
-    const field = event.target.elements.hash;
-    state.typedHash = field.value.trim();
-    doing("credit", () => creditHash(state.typedHash));
-  };
-  return h("form", { class: "hash", onsubmit: credit },
-    h("label", { for: "hash" }, "Already sent? Paste the transaction hash."),
-    h("div", { class: "hash-row" },
-      h("input", { type: "text", id: "hash", name: "hash", placeholder: "0x…", spellcheck: "false", autocomplete: "off", value: state.lastHash || state.typedHash || "", oninput: (event) => { state.typedHash = event.target.value.trim(); } }),
-      h("button", { class: "button quiet", id: "credit", disabled: Boolean(state.busy) }, state.busy === "credit" ? "Looking…" : "Credit deposit")));
-}
-
-function send(row) {
-  return doing(`send:${row.rail}`, async () => {
-    state.lastHash = await pay(state.config.chain, row);
-    toast("Sent. It is credited by itself; you can leave this page.");
-    await creditHash(state.lastHash).catch((error) => { if (!error.retry) throw error; });
-  });
-}
-
-async function creditHash(hash) {
-  if (!/^0x[0-9a-fA-F]{64}$/.test(hash)) throw new WalletError("A transaction hash is 0x and 64 hex digits.");
-  const deposit = await post("deposits", { tx_hash: hash });
-  if (!deposit.yours && deposit.payer) toast(`This was paid by ${shortAddress(deposit.payer)}; that wallet gets the credit.`);
-  else if (deposit.message) toast(deposit.message);
-  state.typedHash = "";
-}
-
-const LINE = {
-  seen: ["Pending", ""], confirming: ["Pending", ""], price_pending: ["Waiting for a price", "warn"],
-  credited: ["Credited", ""], final: ["Credited, final", ""], orphaned: ["The chain took it back; watching", "warn"],
-  below_min: ["Below the minimum, not credited", "bad"], unattributed: ["Payer unclear; the operator sees it", "warn"],
-  wrong_asset: ["Not a token this site takes", "bad"], reversed: ["Reversed with the chain", "bad"],
-};
-
-export function depositList() {
-  return h("div", {}, h("h3", {}, "Deposits"), h("ul", { class: "deposits", id: "deposits" }, state.deposits.slice(0, 5).map(deposit)));
-}
-
-function deposit(view) {
-  const [line, kind] = LINE[view.state] || [view.state, ""];
-  const pending = view.state === "seen" || view.state === "confirming";
-  const row = state.rates?.rows.find((rate) => rate.rail.toLowerCase() === (view.asset || "").toLowerCase());
-  const amount = view.amount === null ? "" : row ? `${tokens(view.amount, row.decimals)} ${symbol(row.rail)}` : view.amount;
-  const confirmed = Math.min(view.confirmations, view.required);
-  return h("li", { class: "deposit", "data-state": view.state },
-    h("div", { class: "deposit-head" }, h("span", { class: kind }, pending ? `Pending, ${confirmed} of ${view.required}` : line),
-      h("span", { class: "num" }, view.credited_gpu_ms ? h("span", { class: "plus" }, `+${minutes(view.credited_gpu_ms)} min`) : amount)),
-    pending ? h("div", { class: "confirmations", role: "progressbar", "aria-valuemin": 0, "aria-valuemax": view.required, "aria-valuenow": confirmed, "aria-label": "Confirmations" },
-      Array.from({ length: Math.min(view.required, 32) }, (_, index) => h("i", { class: index < confirmed ? "on" : "" }))) : null,
-    !pending && view.message && kind ? h("span", { class: kind }, view.message) : null,
-    h("span", { class: "mono" }, `${view.tx_hash.slice(0, 12)}…${view.tx_hash.slice(-6)}`, view.credited_gpu_ms && amount ? ` · ${amount}` : ""));
+    h("span", {}, `${held.axgt_balance_text} AXGT in your wallet · ${held.tier_label}`),
+    held.rises_at_ms ? h("span", {}, `The least of the last ${held.lookback_days} days counts. ${held.rises_to} from ${day.format(held.rises_at_ms)} if you keep what you hold.`) : null,
+    held.next_tier_text ? h("span", {}, `${held.next_tier_text}.`) : null);
 }

@@ -2,15 +2,16 @@
 import { h, draw, minutes, duration } from "./dom.js";
 import { current, wallets } from "./wallet.js";
 import { signIn } from "./sign-in.js";
-import { payPanel, depositList } from "./payment-panel.js";
+import { depositList } from "./deposits.js";
+import { payPanel } from "./payment-panel.js";
 import { signOut } from "./header.js";
 import { state, doing, draw as redraw, refreshRates, tooLow } from "./launch.js";
 
 export function drawWallet(target) {
   const paying = state.me && (state.paying ?? tooLow());
   const model = [
-    state.me?.wallet, state.me?.balance, state.busy, paying, state.rates, state.deposits, state.lastHash, state.credited,
-    state.profiles.map((profile) => profile.lasts_minutes), wallets().map((wallet) => wallet.id), current()?.id,
+    state.me?.wallet, state.me?.balance, state.busy, paying, state.rates, state.deposits, state.sent, state.credited,
+    state.open, state.problem, state.sending?.step, state.sending?.quote, state.profile, state.profiles.map((profile) => profile.lasts_minutes), wallets().map((wallet) => wallet.id), current()?.id,
   ];
   draw(target, model, () => (state.me ? balanceCard(paying) : chooseCard()));
 }
@@ -41,7 +42,7 @@ function balanceCard(paying) {
     balance.held_gpu_ms ? h("p", { class: "sub" }, `${minutes(balance.held_gpu_ms)} min of it set aside for your session.`) : null,
     paying && balance.gpu_ms < 60000 ? h("p", { class: "sub" }, "Top up to launch a desktop. Minutes never expire.") : lasts(),
     paying ? payPanel() : h("button", { type: "button", class: "button quiet wide", id: "top-up", onclick: () => { state.paying = true; redraw(); } }, "Top up"),
-    state.deposits.length ? depositList() : null,
+    depositList(),
     paying && !tooLow() ? h("button", { type: "button", class: "link", id: "pay-close", onclick: () => { state.paying = false; redraw(); } }, "Close the payment panel") : null);
 }
 

@@ -1,5 +1,4 @@
-// The wallet in the browser: discovery (EIP-6963), requests (EIP-1193), the right chain, and sending.
-// Nothing is sent before block 0, read through the wallet, is the block 0 the server knows.
+// The wallet in the browser: discovery (EIP-6963), requests (EIP-1193), the account it shares, signing.
 
 export class WalletError extends Error {}
 
@@ -33,7 +32,7 @@ export const current = () => chosen;
 export const remembered = () => localStorage.getItem("axonos.wallet") || "";
 export const lastChosen = () => wallets().find((wallet) => wallet.id === remembered()) || null;
 
-async function request(provider, method, params = []) {
+export async function request(provider, method, params = []) {
   try {
     return await provider.request({ method, params });
   } catch (error) {
@@ -58,37 +57,4 @@ export async function connect(wallet, onChange) {
 export function sign(message) {
   const bytes = [...new TextEncoder().encode(message)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
   return request(chosen.provider, "personal_sign", [`0x${bytes}`, chosen.address]);
-}
-
-/** Bring the wallet to the site's chain, and make sure it is that very chain. */
-export async function ensureChain(chain) {
-  const wanted = `0x${chain.id.toString(16)}`;
-  if (BigInt(await request(chosen.provider, "eth_chainId")) !== BigInt(chain.id)) await switchChain(chain, wanted);
-  if (BigInt(await request(chosen.provider, "eth_chainId")) !== BigInt(chain.id)) throw new WalletError(`Switch your wallet to ${chain.name} and try again.`);
-  const genesis = await request(chosen.provider, "eth_getBlockByNumber", ["0x0", false]);
-  if (genesis?.hash?.toLowerCase() !== chain.genesis_hash.toLowerCase()) {
-    throw new WalletError(`Stopped before sending: your wallet is on another chain that also has the number ${chain.id}. Money sent there would not arrive here.`);
-  }
-}
-
-async function switchChain(chain, chainId) {
-  try {
-    await request(chosen.provider, "wallet_switchEthereumChain", [{ chainId }]);
-  } catch (error) {
-    if (error.code !== 4902) throw error;
-    if (!chain.rpc_url) throw new WalletError(`Your wallet does not know ${chain.name} (chain ${chain.id}). Add it there, then try again.`);
-    const nativeCurrency = { name: "Ether", symbol: "ETH", decimals: 18 };
-    await request(chosen.provider, "wallet_addEthereumChain", [{ chainId, chainName: chain.name, rpcUrls: [chain.rpc_url], nativeCurrency }]);
-  }
-}
-
-/** Pay exactly `amount` of a rail's smallest unit to the revenue wallet; resolves to the transaction hash. */
-export async function pay(chain, row) {
-  await ensureChain(chain);
-  const hex = (value) => `0x${BigInt(value).toString(16)}`;
-  const word = (value) => BigInt(value).toString(16).padStart(64, "0");
-  const transaction = row.contract
-    ? { from: chosen.address, to: row.contract, data: `0xa9059cbb${word(chain.revenue_wallet)}${word(row.minimum)}` }
-    : { from: chosen.address, to: chain.revenue_wallet, value: hex(row.minimum) };
-  return request(chosen.provider, "eth_sendTransaction", [transaction]);
 }
