@@ -16,6 +16,7 @@ from controller.adapters.chain_node import Call, Node, NodeFailed, Refusal, Unkn
 from controller.adapters.chain_payments import Found, MoneyReader, same_money
 from controller.adapters.chain_pool import Pool, WrongChain
 from controller.adapters.chain_prices import PriceReader
+from controller.adapters.chain_standing import Memory
 from controller.errors import ChainUnavailable, SettingsInvalid
 from controller.services.ports import (
     AxgtPriceEvidence,
@@ -56,6 +57,7 @@ class Web3Chain:
         self._http: httpx.Client | None = None
         self._pool = pool or Pool(self._open(), self._verify)
         self._agreeing: ChainReader | None = None
+        self._memories: dict[int, Memory] = {}
 
     def _open(self) -> list[Node]:
         self._http = httpx.Client(trust_env=False, limits=httpx.Limits(max_connections=None))
@@ -186,7 +188,9 @@ class Web3Chain:
 
     def _reader(self, node: Node) -> MoneyReader:
         trace = self._chain.trace != "off"
-        return MoneyReader(node, self._chain.wallets, self._tokens, trace=trace)
+        memory = self._memories.setdefault(node.place, Memory())
+        memory.trim()
+        return MoneyReader(node, self._chain.wallets, self._tokens, memory, trace=trace)
 
     def _prices(self, node: Node, block_hash: str) -> PriceReader:
         return PriceReader(node, self._settings, self._chain, block_hash)

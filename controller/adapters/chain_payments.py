@@ -14,13 +14,14 @@ from typing import Any
 from controller.adapters import chain_words as words
 from controller.adapters.chain_logs import TransferLogs
 from controller.adapters.chain_node import Call, Node, NodeFailed, Refusal, TooMuch, Unknown
-from controller.adapters.chain_standing import Standings
+from controller.adapters.chain_standing import Memory, Standings
 from controller.adapters.chain_traces import TRACER, may_call, moves
 from controller.services.ports import Block, BlockMoney, Payment, Sent
 
 log = logging.getLogger(__name__)
 
 NOTHING = BlockMoney([])
+FULL = 8
 
 Raw = Mapping[str, Any]
 
@@ -44,11 +45,13 @@ class MoneyReader:
     answer.
     """
 
-    def __init__(self, node: Node, wallets: Sequence[str], tokens: Mapping[str, str], *, trace: bool) -> None:
-        """Args: the node; revenue wallets; asset names by contract, all lower case; whether it may trace."""
+    def __init__(
+        self, node: Node, wallets: Sequence[str], tokens: Mapping[str, str], memory: Memory, *, trace: bool
+    ) -> None:
+        """Args: the node; revenue wallets; asset names by contract; what it said lately; if it may trace."""
         self._node, self._wallets, self._tokens = node, wallets, tokens
         self._trace = trace
-        self._standings = Standings(node, wallets)
+        self._standings = Standings(node, wallets, memory)
         self._logs = TransferLogs(node, wallets, list(tokens))
 
     def read(self, blocks: Sequence[Block]) -> list[Found]:
@@ -59,11 +62,10 @@ class MoneyReader:
             if at not in logs:
                 raise Unknown
             logs[at].append(entry)
-        moved = self._standings.moved(blocks)
+        busy = self._standings.moved(blocks) | {at for at, entries in logs.items() if entries}
+        full = self._full([block.hash for block in blocks if block.hash in busy])
         return [
-            self._block(block, logs[block.hash])
-            if logs[block.hash] or block.hash in moved
-            else Found(NOTHING)
+            self._block(block, full[block.hash], logs[block.hash]) if block.hash in busy else Found(NOTHING)
             for block in blocks
         ]
 
@@ -119,10 +121,19 @@ class MoneyReader:
                 raise NodeFailed("a receipt of another transaction")
         return found
 
-    def _block(self, block: Block, logs: list[Raw]) -> Found:
-        full = _known(self._node.ask("eth_getBlockByHash", block.hash, True))
-        if words.hash32(full["hash"]) != block.hash:
-            raise NodeFailed("another block than the one asked for")
+    def _full(self, hashes: Sequence[str]) -> dict[str, Raw]:
+        """Whole blocks; a few at a time, for they may be large."""
+        found: dict[str, Raw] = {}
+        for start in range(0, len(hashes), FULL):
+            part = hashes[start : start + FULL]
+            answers = self._node.asked([("eth_getBlockByHash", [block_hash, True]) for block_hash in part])
+            for block_hash, answer in zip(part, answers, strict=True):
+                if words.hash32(_known(answer)["hash"]) != block_hash:
+                    raise NodeFailed("another block than the one asked for")
+                found[block_hash] = answer
+        return found
+
+    def _block(self, block: Block, full: Raw, logs: list[Raw]) -> Found:
         logged = {words.hash32(entry["transactionHash"]) for entry in logs}
         ours = [tx for tx in full["transactions"] if self._is_ours(tx) or words.hash32(tx["hash"]) in logged]
         if not logged <= {words.hash32(tx["hash"]) for tx in ours}:
@@ -139,7 +150,6 @@ class MoneyReader:
         )
         rest = self._rest(block, payments, zip(ours, receipts, strict=True))
         if rest is None:
-            log.warning("block %d: no state kept, ETH through contracts cannot be seen", block.number)
             return Found(BlockMoney(payments, 0, doubtful), blind=True)
         inner, complete = (
             self._traced(full["transactions"], block, rest) if any(rest.values()) else ([], True)
@@ -154,17 +164,15 @@ class MoneyReader:
         self, block: Block, payments: Iterable[Payment], ours: Iterable[tuple[Raw, Raw]]
     ) -> dict[str, int] | None:
         """By wallet, what its balance grew by beyond its transactions; None where no state is kept."""
-        before, after = self._standings.after(block.parent_hash), self._standings.after(block.hash)
-        if before is None or after is None:
-            return None
-        rest = {wallet: after.wei[i] - before.wei[i] for i, wallet in enumerate(self._wallets)}
+        explained = dict.fromkeys(self._wallets, 0)
         for payment in payments:
             if payment.asset == "eth":
-                rest[payment.recipient] -= payment.amount
+                explained[payment.recipient] += payment.amount
         for tx, receipt in ours:
-            if tx["from"].lower() in rest:
-                rest[tx["from"].lower()] += words.spent(tx, receipt)
-        return rest
+            if tx["from"].lower() in explained:
+                explained[tx["from"].lower()] -= words.spent(tx, receipt)
+        grown = self._standings.grown(block, list(explained.values()))
+        return None if grown is None else dict(zip(explained, grown, strict=True))
 
     def _traced(self, txs: Iterable[Raw], block: Block, rest: dict[str, int]) -> tuple[list[Payment], bool]:
         """Payments found by tracing until the rest is explained; it is taken down on the way.
