@@ -22,7 +22,7 @@ from controller.adapters.run_answer import Answer, Stages
 from controller.adapters.run_folders import RunFolders
 from controller.adapters.run_terminal import use_prompt_terminal
 from controller.adapters.warm import processes
-from controller.adapters.warm.keeper import WarmAnsible
+from controller.adapters.warm.keeper import MAX_RUNS, WarmAnsible
 from controller.services.ports import RunOutcome
 
 log = logging.getLogger(__name__)
@@ -33,20 +33,24 @@ _OF_THE_RUN = ("AWX_ISOLATED_DATA_DIR", "ANSIBLE_CACHE_PLUGIN_CONNECTION")
 class AnsibleProvisioner:
     """Implements `ports.Provisioner`. Threads may share it."""
 
-    def __init__(self, playbooks_dir: Path, state_dir: Path, *, warm: bool = True) -> None:
+    def __init__(
+        self, playbooks_dir: Path, state_dir: Path, *, warm: bool = True, max_runs: int = MAX_RUNS
+    ) -> None:
         """A warm server is started at once; runs before it is ready are cold.
 
         Args:
             playbooks_dir: where the playbooks and their ansible.cfg are.
             state_dir: the instance's state folder, on every host.
             warm: False to run every playbook by itself.
+            max_runs: after so many the warm server is replaced.
         """
         use_prompt_terminal()
         self._playbooks, self._state = playbooks_dir, state_dir
         self._folders = RunFolders(state_dir / "runs")
         self.warm: WarmAnsible | None = None
         if warm:
-            self.warm = WarmAnsible(self._folders.folder / "warm", playbooks_dir, self._server_environment())
+            folder, environment = self._folders.folder / "warm", self._server_environment()
+            self.warm = WarmAnsible(folder, playbooks_dir, environment, max_runs=max_runs)
             self.warm.start()
 
     def close(self) -> None:
@@ -83,19 +87,22 @@ class AnsibleProvisioner:
                 private_data_dir=str(private),
                 ident=str(run_id),
                 playbook=str(self._playbooks / playbook),
-                envvars=self._environment() | {"AXONOS_RUN_WAY": str(private / "way")},
+                envvars=self._environment() | {processes.MARK: str(private / "way")},
                 event_handler=heard,
                 timeout=timeout_s,
                 quiet=True,
                 suppress_env_files=True,
             )
-            if runner.status == "timeout":
-                processes.kill_marked(f"AXONOS_RUN_WAY={private}/way")
+            way = _way(private)
+            if runner.status != "successful":
+                processes.kill_run(f"{private}/way")
+            if self.warm and way.startswith("cold server"):
+                self.warm.doubt()
         except Exception:
             log.exception("run %s: ansible-runner itself failed", run_id)
             return answer.broken()
         else:
-            return answer.outcome(str(runner.status), runner.rc, _way(private), stages.ended())
+            return answer.outcome(str(runner.status), runner.rc, way, stages.ended())
         finally:
             if private is not None:
                 shutil.rmtree(private, ignore_errors=True)

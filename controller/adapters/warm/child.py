@@ -12,7 +12,7 @@ import sys
 import tempfile
 from typing import Any, NoReturn
 
-from controller.adapters.warm import loaded
+from controller.adapters.warm import loaded, processes
 from controller.adapters.warm.loaded import Loaded
 
 MAX_REQUEST_BYTES = 8 << 20
@@ -40,8 +40,12 @@ def serve(connection: socket.socket, ready: Loaded) -> NoReturn:
             os._exit(REFUSED)
     except (OSError, ValueError, KeyError):
         os._exit(REFUSED)
-    connection.close()
-    os._exit(_run(request))
+    processes.name_run(request["env"].get(processes.MARK, ""))
+    connection.settimeout(None)
+    status = _run(request)
+    with contextlib.suppress(OSError):  # said here, so that a run outlives its server
+        connection.sendall(status.to_bytes(2, "big"))
+    os._exit(status)
 
 
 def _receive(connection: socket.socket) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -15,22 +16,28 @@ import controller
 from controller.adapters.warm import client, server
 
 log = logging.getLogger(__name__)
+MAX_RUNS = 2_000
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 60.0
 END_S = 5.0
+ANSWER_S = 3.0
 
 
 class WarmAnsible:
     """A folder with an `ansible-playbook` in it that is served warm, or cold while no server is ready."""
 
-    def __init__(self, folder: Path, playbooks: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, folder: Path, playbooks: Path, environment: Mapping[str, str], *, max_runs: int = MAX_RUNS
+    ) -> None:
         """Nothing is started yet.
 
         Args:
             folder: of this process alone; made here.
             playbooks: where ansible.cfg and the collections are.
             environment: what ansible-runner gives to each run.
+            max_runs: after so many a server is replaced.
         """
+        self._max_runs = max_runs
         self._folder, self._playbooks, self._environment = folder, playbooks, dict(environment)
         self._closing = threading.Event()
         self.ready = threading.Event()
@@ -50,6 +57,27 @@ class WarmAnsible:
     def start(self) -> None:
         """Start keeping. Runs are cold until the first server is ready."""
         self._thread.start()
+
+    def doubt(self) -> None:
+        """A run could not reach the server. If nobody can, it is ended and another one started."""
+        process = self._serving
+        if process is None or process.poll() is not None or self._answers():
+            return
+        log.warning("warm ansible: server %s does not answer and is ended", process.pid)
+        process.kill()  # runs in work come to their end without it
+
+    def _answers(self) -> bool:
+        folder = os.open(self._folder, os.O_PATH | os.O_CLOEXEC)
+        try:
+            with socket.socket(socket.AF_UNIX) as question:
+                question.settimeout(ANSWER_S)
+                question.connect(f"/proc/self/fd/{folder}/current")
+                question.shutdown(socket.SHUT_WR)
+                return question.recv(1) == b""
+        except OSError:
+            return False
+        finally:
+            os.close(folder)
 
     def close(self) -> None:
         """End all servers, and with them what still runs in them."""
@@ -75,7 +103,7 @@ class WarmAnsible:
 
     def _spawn(self) -> subprocess.Popen[str]:
         self._number += 1
-        where = [str(self._playbooks), str(self._folder), f"server-{self._number}"]
+        where = [str(self._playbooks), str(self._folder), f"server-{self._number}", str(self._max_runs)]
         process = subprocess.Popen(
             [sys.executable, "-m", server.__name__, *where],
             cwd=Path(controller.__file__).parents[1],

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import hashlib
 import os
 import signal
 from collections import defaultdict
 from pathlib import Path
 
+MARK = "AXONOS_RUN_WAY"  # in the environment of a run's programs: a file of this run alone
+_SET_NAME = 15  # prctl
 ROUNDS = 5  # a process may fork while it is looked for
 
 
@@ -22,20 +26,33 @@ def kill_tree(leader: int) -> None:
     _kill(leader)
 
 
-def kill_marked(mark: str) -> None:
-    """Kill every process that was started with this word in its environment.
+def kill_run(way: str) -> None:
+    """Kill what is left of one run: forks by their name, programs by their environment.
 
     A connection that ssh keeps for later runs (ControlPersist) stays: it belongs to no run.
+
+    Args:
+        way: the run's own value of `MARK`.
     """
+    mark, name = f"{MARK}={way}".encode(), _name(way)
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
         try:
-            marked = mark.encode() in (entry / "environ").read_bytes()
-            if marked and (entry / "comm").read_text().strip() != "ssh":
+            comm = (entry / "comm").read_text().strip()
+            if comm == name or (comm != "ssh" and mark in (entry / "environ").read_bytes().split(b"\0")):
                 _kill(int(entry.name))
         except OSError:  # gone, or somebody else's
             continue
+
+
+def name_run(way: str) -> None:
+    """Give this process, and all that is forked from it, the run's name."""
+    ctypes.CDLL(None).prctl(_SET_NAME, _name(way).encode(), 0, 0, 0)
+
+
+def _name(way: str) -> str:
+    return f"run-{hashlib.sha256(way.encode()).hexdigest()[:11]}"  # a process's name holds 15 bytes
 
 
 def kill_strays(known: set[int]) -> None:

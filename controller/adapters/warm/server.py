@@ -1,4 +1,4 @@
-"""The warm server's loop: forks a child for each connection, tells its client how it ended, and nothing more.
+"""The warm server's loop: forks a child for each connection, and ends it when its client went away.
 
 Its keeper holds the other end of standard input: the word `drain` there, and the server ends after the runs
 in work; the end of it, and the server and its runs end at once, since nobody is left to hear of them. On
@@ -23,7 +23,6 @@ from typing import NoReturn
 from controller.adapters.warm import child, processes
 from controller.adapters.warm.loaded import Loaded, load
 
-MAX_RUNS = 2_000
 MAX_RSS_MIB = 512
 AT_ONCE = 32  # more wait in the socket's backlog
 _SUBREAPER = 36  # prctl: children of a killed run come to us, not to process 1
@@ -37,6 +36,7 @@ class Server:
     listener: socket.socket
     control: int
     wake: int
+    max_runs: int
     runs: dict[int, socket.socket | None] = field(default_factory=dict)
     begun: int = 0
     draining: bool = False
@@ -73,7 +73,7 @@ class Server:
             self._be_child(connection)
         self.runs[pid] = connection
         self.begun += 1
-        if self.begun >= MAX_RUNS or _rss_mib() > MAX_RSS_MIB:
+        if self.begun >= self.max_runs or _rss_mib() > MAX_RSS_MIB:
             self._say("worn")
 
     def _be_child(self, connection: socket.socket) -> NoReturn:
@@ -112,7 +112,8 @@ class Server:
             processes.kill_strays(set(self.runs))
         if connection is not None:
             with connection, contextlib.suppress(OSError):  # its client may have gone away
-                connection.sendall((128 - code if code < 0 else code).to_bytes(2, "big"))
+                if code < 0:
+                    connection.sendall((128 - code).to_bytes(2, "big"))
 
     def _hang_up(self, happened: dict[int, int]) -> None:
         """A client that went away was killed: its run ends with it, as a real ansible-playbook would have."""
@@ -137,13 +138,14 @@ class Server:
             print(word, flush=True)  # noqa: T201 - the keeper reads it
 
 
-def main(playbooks: Path, folder: Path, name: str) -> None:
+def main(playbooks: Path, folder: Path, name: str, max_runs: int) -> None:
     """Load, bind, serve.
 
     Args:
         playbooks: their folder.
         folder: where the socket is made; nobody else may enter it.
         name: the socket's.
+        max_runs: after so many runs it asks to be replaced.
     """
     os.chdir(folder)  # a socket's path may hold 107 bytes
     wake, wake_in = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -156,7 +158,7 @@ def main(playbooks: Path, folder: Path, name: str) -> None:
     os.umask(0o177)
     listener.bind(name)
     listener.listen(64)
-    server = Server(ready, listener, sys.stdin.fileno(), wake)
+    server = Server(ready, listener, sys.stdin.fileno(), wake, max_runs)
     server._say("ready")  # noqa: SLF001
     server.serve()
 
@@ -167,4 +169,4 @@ def _rss_mib() -> int:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])
+    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]))

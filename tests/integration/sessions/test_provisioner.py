@@ -3,52 +3,26 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
-from pathlib import Path
 
 import pytest
-
-from controller.adapters.provisioner import AnsibleProvisioner
+from run_kit import eventually, is_gone, make_provisioner, play
 
 pytestmark = pytest.mark.integration
-ROOT = Path(__file__).resolve().parents[3]
-HOST = {"name": "here", "connection": "local", "address": "127.0.0.1"}
-PROGRAM = """#!{python}
-import json, sys, time
-request = json.load(sys.stdin)
-time.sleep(request.get("sleep_s", 0))
-answer = request["answer"] | {{"said": sys.argv[1:], "slot": request["slot"]}}
-print(json.dumps(answer))
-sys.exit(0 if answer["ok"] else 1)
-"""
 
 
 @pytest.fixture(params=["warm", "cold"])
 def provisioner(request, tmp_path):
     """Everything below holds both ways."""
-    program = tmp_path / "venv/bin/axonos-host"
-    program.parent.mkdir(parents=True)
-    program.write_text(PROGRAM.format(python=sys.executable))
-    program.chmod(0o755)
-    made = AnsibleProvisioner(ROOT / "playbooks", tmp_path, warm=request.param == "warm")
-    assert made.warm is None or made.warm.ready.wait(60)
+    made = make_provisioner(tmp_path, way=request.param)
     made.expected_way = request.param
     yield made
     made.close()
     assert list((tmp_path / "runs").iterdir()) == []
 
 
-def run(provisioner, request, *, playbook="session_start.yml", host=HOST, timeout_s=60):
-    events = []
-    outcome = provisioner.run(
-        run_id=7,
-        playbook=playbook,
-        host=host,
-        variables={"session_request": {"slot": "s-1", **request}},
-        on_event=events.append,
-        timeout_s=timeout_s,
-    )
+def run(provisioner, request, **options):
+    outcome, events = play(provisioner, request, **options)
     assert (outcome.way, outcome.way_why) == (provisioner.expected_way, None)
     return outcome, events
 
@@ -67,6 +41,9 @@ def test_the_answer_of_the_host_comes_back_and_nothing_is_left(provisioner, oper
     assert "runner_on_ok" in kinds
     assert [event["counter"] for event in events] == sorted(event["counter"] for event in events)
     assert json.dumps(events)
+    stages = outcome.stages
+    assert list(stages) == ["playbook", "task", "answer", "ended"]
+    assert list(stages.values()) == sorted(stages.values())
     assert list((tmp_path / "runs").rglob("run-*")) == []
 
 
@@ -78,20 +55,43 @@ def test_a_refusal_keeps_its_word(provisioner):
     assert "runner_on_failed" in [event["event"] for event in events]
 
 
-def test_a_run_that_takes_too_long_is_ended(provisioner, tmp_path):
+def test_a_run_that_takes_too_long_is_ended_with_all_its_processes(provisioner, tmp_path):
     began = time.monotonic()
-    outcome, _ = run(provisioner, {"answer": {"ok": True}, "sleep_s": 120}, timeout_s=2)
+    outcome, _ = run(provisioner, {"sleep_s": 120, "child": True}, timeout_s=3)
     assert (outcome.succeeded, outcome.error_code) == (False, "timeout")
     assert time.monotonic() - began < 60
     assert list((tmp_path / "runs").rglob("run-*")) == []
+    for pid in (tmp_path / "pids").read_text().split():
+        eventually(lambda pid=pid: is_gone(pid))
 
 
 def test_a_host_that_cannot_be_reached_says_so(provisioner):
     away = {"name": "away", "connection": "ssh", "address": "nowhere.invalid"}
-    outcome, _ = run(provisioner, {"answer": {"ok": True}}, host=away)
+    outcome, _ = run(provisioner, {}, host=away)
     assert (outcome.succeeded, outcome.error_code) == (False, "host_unreachable")
 
 
 def test_a_playbook_that_is_missing_is_a_failed_run(provisioner):
-    outcome, _ = run(provisioner, {"answer": {"ok": True}}, playbook="nothing.yml")
+    outcome, _ = run(provisioner, {}, playbook="nothing.yml")
     assert (outcome.succeeded, outcome.error_code) == (False, "run_failed")
+
+
+def test_no_word_of_the_request_is_in_a_process_list(provisioner, tmp_path):
+    import threading
+    from pathlib import Path
+
+    word = "word-that-nobody-else-has"
+    thread = threading.Thread(target=lambda: run(provisioner, {"sleep_s": 60, "odd": word}))
+    thread.start()
+    try:
+        eventually((tmp_path / "asked").exists)
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    found = (entry / "cmdline").read_bytes() + (entry / "environ").read_bytes()
+                except OSError:
+                    continue
+                assert word.encode() not in found
+    finally:
+        (tmp_path / "go").touch()
+        thread.join()
