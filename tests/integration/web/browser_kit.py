@@ -41,8 +41,13 @@ def settings_for(chain: Chain, database_url: str, folder: Path, gateway_port: in
             "revenue_wallet": made.revenue_wallet,
         },
         eth={"usd_feed": made.eth_usd_feed},
-        axgt={"contract": made.axgt},
-        usdc={"contract": made.usdc},
+        axgt={
+            "contract": made.axgt,
+            "enabled": True,
+            "pool": made.axgt_pool,
+            "second_feed": made.axgt_usd_feed,
+        },
+        usdc={"contract": made.usdc, "usd_feed": made.usdc_usd_feed},
         sessions={"heartbeat_s": 5},
         secrets={name: str(folder / file) for name, file in secrets.items()},
         local=Local(

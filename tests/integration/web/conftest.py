@@ -78,7 +78,11 @@ def make_site(database: PostgresDatabase, node: Node, tmp_path: Path) -> Callabl
         settings = make_settings(**given)
         chain, clock = FakeChain(), FakeClock()
         bare = make_deps(database, chain, settings=settings)
-        deps = replace(bare, clock=clock, sign_in=SiweVerifier(clock, {settings.chain.chain_id: settings.chain.rpc_urls}, timeout_s=2))
+        deps = replace(
+            bare,
+            clock=clock,
+            sign_in=SiweVerifier(clock, {settings.chain.chain_id: settings.chain.rpc_urls}, timeout_s=2),
+        )
         return Site(create_app(deps), deps, clock, chain, node)
 
     return make
