@@ -39,9 +39,10 @@ class Books:
 
     def rows(self, sql: str, **values: Any) -> Iterator[Row]:
         """Rows of a query, numbers as integers."""
-        streamed = self.db.execution_options(yield_per=2_000)
-        for row in streamed.execute(text(sql), values).mappings():
-            yield {k: int(v) if isinstance(v, Decimal) else v for k, v in row.items()}
+        streamed = {"yield_per": 2_000}
+        with self.db.execute(text(sql), values, execution_options=streamed) as found:
+            for row in found.mappings():
+                yield {k: int(v) if isinstance(v, Decimal) else v for k, v in row.items()}
 
     def find(self, check: str, subject: object, what: str) -> None:
         self.findings.append(Finding(check, str(subject), what))
@@ -113,8 +114,8 @@ def _move(books: Books, t: Row, name: str) -> None:
     books.same("journal", t["key"], instant=(t["at_ms"], t["batch_at"]))
     if _unit(t["debit"]) != _unit(t["credit"]) or t["amount"] <= 0:
         books.find("journal", t["key"], f"{name} moves {t['amount']} from {t['debit']} to {t['credit']}")
-    books.moved.setdefault(t["debit"], [0, 0])[0] += t["amount"]
-    books.moved.setdefault(t["credit"], [0, 0])[1] += t["amount"]
+    books.moved.setdefault(str(t["debit"]), [0, 0])[0] += t["amount"]
+    books.moved.setdefault(str(t["credit"]), [0, 0])[1] += t["amount"]
 
 
 def _accounts(books: Books) -> None:

@@ -37,6 +37,9 @@ def events(books: Books) -> None:
     for key, t in books.transfers.items():
         if t["kind"] == "deposit":
             _deposit(books, key, t, live)
+        elif t["kind"] == "top-up":
+            base = books.transfers.get(t["evidence"].get("tops_up"), {"amount": 0})["amount"]
+            books.same("credit", key, **{"GPU-ms": (t["amount"], worth(t["evidence"]) - base)})
     _transitions(books)
 
 
@@ -86,7 +89,9 @@ def _transitions(books: Books) -> None:
             )
         state[m["event_id"]] = m["to_state"]
     for e in books.rows("SELECT id, state FROM money_event"):
-        books.same("transitions", f"event {e['id']}", state=(e["state"], state.get(e["id"])))
+        books.same("transitions", f"event {e['id']}", state=(e["state"], state.pop(e["id"], None)))
+    for event in state:
+        books.find("transitions", f"event {event}", "is no longer there")
 
 
 def entries(books: Books) -> None:

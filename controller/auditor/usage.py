@@ -6,8 +6,7 @@ from itertools import groupby
 
 from controller.auditor.books import Books, Row
 
-UP = ("running", "grace", "ending")
-HOLDING = ("queued", "starting", "running", "grace")
+HOLDING = ("queued", "starting")
 
 
 def windows(books: Books) -> None:
@@ -60,7 +59,7 @@ def _charge(books: Books, w: Row) -> str | None:
 
 
 def holds(books: Books) -> None:
-    """A claim that is not ending holds its first minutes, once, on its own wallet; nothing else holds any."""
+    """A claim holds its first minutes until it runs, once, on its own wallet; nothing else holds any."""
     query = """SELECT h.*, a.code, s.wallet, s.state, s.claimed_at_ms FROM hold h
                LEFT JOIN account a ON a.id = h.account_id LEFT JOIN gpu_session s ON s.id = h.session_id"""
     holding = set()

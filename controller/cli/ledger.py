@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable
 
 import click
 
-from controller.cli.output import connect, instant, json_option, minutes, print_json, print_table
+from controller.auditor.run import Report
+from controller.auditor.run import audit as run_audit
+from controller.cli import ledger_entries, ledger_suspense
+from controller.cli.ledger_words import wallet_argument
+from controller.cli.output import connect, instant, json_option, minutes, plain, print_json, print_table
 from controller.services import ledger as service
-
-_ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
-
-
-def _wallet(ctx: click.Context, param: click.Parameter, value: str) -> str:
-    del ctx, param
-    if not _ADDRESS.fullmatch(value):
-        raise click.BadParameter("a wallet's address is 0x and 40 hexadecimal digits")
-    return value.lower()
-
-
-wallet_argument = click.argument("wallet", callback=_wallet)
+from controller.settings import load_settings
 
 
 @click.group()
 def ledger() -> None:
-    """Money: a wallet's balance and statement, and the audit of the whole journal.
+    """Money: balances and statements, entries by operators, money that waits, and the audit of it all.
 
     Credit is counted in GPU-milliseconds: a minute on one GPU is 60000.
     """
+
+
+for _command in (
+    ledger_entries.credit,
+    ledger_entries.refund,
+    ledger_entries.adjust,
+    ledger_entries.approve,
+    ledger_entries.requests,
+    ledger_suspense.suspense,
+    ledger_suspense.assign,
+    ledger_suspense.return_,
+    ledger_suspense.alerts,
+):
+    ledger.add_command(_command)
 
 
 @ledger.command()
@@ -68,20 +75,49 @@ def statement(wallet: str, limit: int, *, as_json: bool) -> None:
 
 
 @ledger.command()
-@click.pass_context
+@click.option("--offline", is_flag=True, help="Leave the chains out: the database alone.")
+@click.option(
+    "--since", metavar="HEAD", help="The head that an earlier audit printed; it must still be there."
+)
 @json_option
-def audit(ctx: click.Context, *, as_json: bool) -> None:
-    """Recompute the journal from its rows; exit status 1 when something does not fit.
+@click.pass_context
+def audit(ctx: click.Context, *, offline: bool, since: str | None, as_json: bool) -> None:
+    """Rebuild every balance from the journal and the chains; exit status 1 when something does not fit.
 
-    Checked are every balance, both sides of every unit, floors, the hash chain, usage windows against
-    charges, and every deposit's credit against its evidence.
+    Shares no code with the services: raw SQL and raw RPC, in one snapshot. Checked are the hash chain, both
+    sides of every account, every row's seal, usage windows against charges, holds, every credit against its
+    evidence, operators' entries; and on each chain every credit's payment, price and holding, every token
+    transfer to a revenue wallet, and their balances to the unit. Keep the head it prints, elsewhere.
     """
-    problems = service.audit(connect())
+    report = run_audit(load_settings(), _progress(as_json=as_json), offline=offline, since=since)
     if as_json:
-        print_json({"ok": not problems, "problems": problems})
+        problems = [f"{f.check} {f.subject}: {f.what}" for f in report.findings]
+        print_json({"ok": not problems, "problems": problems, **plain(report)})
     else:
-        click.echo("\n".join(problems) or "The journal adds up.")
-    ctx.exit(1 if problems else 0)
+        _print_audit(report)
+    ctx.exit(1 if report.findings else 0)
+
+
+def _progress(*, as_json: bool) -> Callable[[str, int], None]:
+    """Tell people how far it is, on stderr."""
+
+    def told(check: str, count: int) -> None:
+        if not as_json and count % 500 == 0:
+            click.echo(f"{check} {count or ''}".rstrip(), err=True)
+
+    return told
+
+
+def _print_audit(report: Report) -> None:
+    for sent in report.withdrawals:
+        click.echo(f"withdrawn  {sent['amount']} {sent['asset']} to {sent['to']} in {sent['tx_hash']}")
+    for what in report.unchecked:
+        click.echo(f"unchecked  {what}: no node keeps that state")
+    for found in report.findings:
+        click.echo(f"{found.check:<10} {found.subject}: {found.what}")
+    chains = ", ".join(map(str, report.chains)) or "no chain"
+    click.echo(f"{report.transfers} transfers and {chains} read; {len(report.findings)} findings.")
+    click.echo(f"head {report.head}")
 
 
 def _why(line: service.StatementLine) -> str:

@@ -12,14 +12,17 @@ from sqlmodel import Session
 from controller.domain.pricing import Price, credit_gpu_ms
 
 _LIVE = """
-    SELECT e.tx_hash, e.position, e.payer, e.credited_gpu_ms, e.transfer_key, t.amount, c.code AS credited
+    SELECT e.tx_hash, e.position, coalesce(e.beneficiary, e.payer) AS owner, e.credited_gpu_ms,
+           e.transfer_key, t.amount, c.code AS credited
     FROM money_event e
     LEFT JOIN transfer t ON t.key = e.transfer_key LEFT JOIN account c ON c.id = t.credit_id
     WHERE e.state IN ('credited', 'final')
       AND (e.credited_gpu_ms IS NULL OR coalesce(t.amount, 0) <> e.credited_gpu_ms
-           OR (t.id IS NOT NULL AND c.code <> 'user:' || e.payer))"""
+           OR (t.id IS NOT NULL AND c.code <> 'user:' || coalesce(e.beneficiary, e.payer)))"""
 _CREDITS = """
-    SELECT t.key, t.amount, t.evidence FROM transfer t WHERE t.kind = 'deposit'"""
+    SELECT t.key, t.amount, t.amount + coalesce(topped.amount, 0) AS whole, t.evidence
+    FROM transfer t LEFT JOIN transfer topped ON topped.key = t.evidence ->> 'tops_up'
+    WHERE t.kind IN ('deposit', 'top-up')"""
 _ORPHANED_CREDITS = """
     SELECT t.key FROM transfer t
     WHERE t.kind = 'deposit'
@@ -31,7 +34,7 @@ _TOKENS = """
         FROM money_event WHERE evidence ? 'booked' GROUP BY 1),
     booked AS (
         SELECT code, credits - debits AS amount FROM account
-        WHERE code LIKE 'received:%' OR code LIKE 'suspense:%')
+        WHERE code LIKE 'received:%' OR code LIKE 'suspense:%' OR code LIKE 'returned:%')
     SELECT coalesce(b.code, e.code) AS code, coalesce(b.amount, 0) AS booked, coalesce(e.amount, 0) AS true
     FROM booked b FULL JOIN events e ON e.code = b.code
     WHERE coalesce(b.amount, 0) <> coalesce(e.amount, 0)"""
@@ -41,13 +44,13 @@ def deposit_problems(db: Session) -> Iterator[str]:
     """What does not fit between money events, the journal and the evidence of each credit."""
     for r in db.execute(text(_LIVE)).mappings():
         yield (
-            f"deposit {r['tx_hash']} {r['position']}: {r['credited_gpu_ms']} GPU-ms for {r['payer']}, "
+            f"deposit {r['tx_hash']} {r['position']}: {r['credited_gpu_ms']} GPU-ms for {r['owner']}, "
             f"the journal says {r['amount']} for {r['credited']}"
         )
     for (key,) in db.execute(text(_ORPHANED_CREDITS)):
         yield f"credit {key} belongs to no live deposit and was not taken back"
     for r in db.execute(text(_CREDITS)).mappings():
-        if int(r["amount"]) != recomputed(r["evidence"]):
+        if int(r["whole"]) != recomputed(r["evidence"]):
             yield f"credit {r['key']}: {r['amount']} GPU-ms do not follow from its evidence"
     for r in db.execute(text(_TOKENS)).mappings():
         yield f"account {r['code']}: {r['booked']} booked, its deposits sum to {r['true']}"
@@ -62,6 +65,7 @@ def recomputed(evidence: dict[str, Any]) -> int | None:
             Price(int(evidence["usd_answer"]), evidence["usd_decimals"]),
             Decimal(evidence["usd_per_gpu_hour"]),
             evidence["discount_bps"],
+            bonus_bps=evidence.get("bonus_bps", 0),
         )
     except (KeyError, TypeError, ValueError):
         return None

@@ -6,7 +6,7 @@ import json
 
 import pytest
 from click.testing import CliRunner
-from fakes import ALICE, BOB, ETHER, FakeChain, make_deps, payment
+from fakes import ALICE, BOB, ETHER, FakeChain, make_deps, make_settings, payment
 from sqlalchemy import text
 
 from controller.cli import ledger as command
@@ -16,12 +16,13 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
-def ask(database, monkeypatch):
+def ask(database, database_url, monkeypatch):
     """Run the command against a database in which Alice has paid for an hour."""
     chain = FakeChain()
     chain.mine(6, [payment(amount=ETHER // 2_000)])
-    deps = make_deps(database, chain)
+    deps = make_deps(database, chain, settings=make_settings(database_url))
     deposits.watch_once(deps)
+    monkeypatch.setattr(command, "load_settings", lambda: deps.settings)
     monkeypatch.setattr(command, "connect", lambda: deps)
     return lambda *arguments: CliRunner().invoke(command.ledger, arguments)
 
@@ -47,13 +48,16 @@ def test_statement(ask):
 
 
 def test_audit_of_a_sound_and_of_a_damaged_journal(ask, database):
-    found = ask("audit", "--json")
-    assert (found.exit_code, json.loads(found.output)) == (0, {"ok": True, "problems": []})
-    assert "adds up" in ask("audit").output
+    found = ask("audit", "--offline", "--json")
+    told = json.loads(found.stdout)
+    assert (found.exit_code, told["ok"], told["problems"], told["transfers"]) == (0, True, [], 2)
+    assert "0 findings" in ask("audit", "--offline", "--since", told["head"]).output
+    rewritten = ask("audit", "--offline", "--since", "f" * 64)
+    assert (rewritten.exit_code, "was rewritten" in rewritten.output) == (1, True)
     with database.begin() as db:
         db.execute(text("SET LOCAL session_replication_role = replica"))
         db.execute(text("UPDATE money_event SET credited_gpu_ms = credited_gpu_ms + 1"))
-    found = ask("audit")
+    found = ask("audit", "--offline")
     assert found.exit_code == 1
     assert FakeChain.hash_of("tx") in found.output
 
