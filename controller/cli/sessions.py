@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from controller.cli.output import connect, instant, json_option, minutes, print_json, print_table
 from controller.services import session_admin as service
+from controller.services import start_times
 
 
 @click.group()
 def sessions() -> None:
-    """Sessions: list, show one with its events and runs, end one."""
+    """Sessions: list, show one with its events and runs, end one, see where starts spend their time."""
 
 
 @sessions.command("list")
@@ -52,10 +55,29 @@ def show(session_id: str, *, as_json: bool) -> None:
     events = [(instant(e["at_ms"]), e["event"], e["to_state"]) for e in found.events]
     print_table(("AT (UTC)", "EVENT", "STATE"), events, empty="No events.")
     runs = [
-        (r["id"], r["playbook"], r["host"], r["state"], r["attempts"], r["error_code"] or "")
+        (r["id"], r["playbook"], r["host"], r["state"], r["attempts"], r["error_code"] or "", _way(r))
         for r in found.runs
     ]
-    print_table(("RUN", "PLAYBOOK", "HOST", "STATE", "ATTEMPTS", "ERROR"), runs, empty="No runs.")
+    print_table(("RUN", "PLAYBOOK", "HOST", "STATE", "ATTEMPTS", "ERROR", "WAY"), runs, empty="No runs.")
+    stages = [(r["id"], _stages(r["timings"])) for r in found.runs if r["timings"]]
+    print_table(("RUN", "MILLISECONDS SINCE IT WAS DUE"), stages, empty="")
+    for run in found.runs:
+        if parts := run.get("stages"):
+            where = ", ".join(f"{name.removesuffix('_ms')} {ms}" for name, ms in parts.items())
+            click.echo(f"run {run['id']}, a {run['start']} start, in milliseconds: {where}")
+
+
+@sessions.command()
+@click.option("--last", default=200, show_default=True, type=click.IntRange(1), help="Starts to look at.")
+@json_option
+def stages(last: int, *, as_json: bool) -> None:
+    """Where the time of the last starts went: each stage's median and 95th percentile."""
+    found = start_times.last_starts(connect(), last)
+    if as_json:
+        print_json({"stages": found})
+        return
+    rows = [(line.kind, line.stage, line.starts, line.p50_ms, line.p95_ms) for line in found]
+    print_table(("START", "STAGE", "STARTS", "P50 ms", "P95 ms"), rows, empty="No start came through yet.")
 
 
 @sessions.command()
@@ -68,6 +90,14 @@ def end(session_id: str, *, as_json: bool) -> None:
         print_json(session)
         return
     click.echo(f"{session.id}: {session.state}")
+
+
+def _way(run: dict[str, Any]) -> str:
+    return f"{run['way']}: {run['way_why']}" if run["way_why"] else run["way"] or ""
+
+
+def _stages(timings: dict[str, int]) -> str:
+    return ", ".join(f"{name} {ms}" for name, ms in sorted(timings.items(), key=lambda stage: stage[1]))
 
 
 def _state(line: service.SessionLine) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import click
@@ -10,6 +11,8 @@ from controller.adapters.reach import listens, url_listens
 from controller.cli.output import connect, json_option, plain, print_json
 from controller.errors import DatabaseUnavailable
 from controller.services.deps import Deps
+from controller.services.pool import Waiting
+from controller.services.run_figures import RunFigures
 from controller.services.status import Status, Watcher
 from controller.services.status import status as read_status
 from controller.settings import Settings
@@ -61,6 +64,8 @@ def _print(deps: Deps, found: Status | None, services: dict[str, bool]) -> None:
         for title, counts in (("hosts", found.hosts), ("GPUs", found.gpus), ("sessions", found.sessions)):
             click.echo(f"{title:<9} {_counts(counts)}")
         click.echo(f"queue     {found.queue} waiting, {found.runs_waiting} runs in hand")
+        click.echo(f"runs      {_runs(found.runs)}")
+        click.echo(f"pool      {pool_words(found.pool)}")
         for watcher in found.watchers:
             click.echo(f"chain     {watcher.name} ({watcher.chain_id}), {_watcher(watcher)}")
         for alert in found.alerts:
@@ -71,6 +76,25 @@ def _print(deps: Deps, found: Status | None, services: dict[str, bool]) -> None:
 
 def _counts(counts: dict[str, Any]) -> str:
     return ", ".join(f"{key} {value}" for key, value in sorted(counts.items())) or "none"
+
+
+def _runs(found: RunFigures) -> str:
+    if not found.warm + found.cold:
+        return "none yet"
+    cold = f" (last because: {found.last_cold_why})" if found.last_cold_why else ""
+    starts = (
+        f"; a start takes {found.start_p50_ms} ms, p99 {found.start_p99_ms}" if found.start_p50_ms else ""
+    )
+    return f"{found.warm} warm, {found.cold} cold{cold}{starts}"
+
+
+def pool_words(found: list[Waiting]) -> str:
+    """Desktops that wait for somebody, by profile and state, and their memory."""
+    count = Counter((one.profile, one.state) for one in found)
+    if not count:
+        return "no desktop waits"
+    parts = ", ".join(f"{number} {profile} {state}" for (profile, state), number in sorted(count.items()))
+    return f"{parts}; {sum(one.memory_mib or 0 for one in found)} MiB"
 
 
 def _node_of(settings: Settings, chain: Chain) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlmodel import col, select
+from sqlmodel import Session, col, select
 
 from controller.domain.lifecycle import LIVE
-from controller.models import GpuSession, Run, SessionEvent
-from controller.services import ends, life
+from controller.models import GpuSession, Run, RunEvent, SessionEvent
+from controller.services import ends, life, start_times
 from controller.services.deps import Deps
 from controller.services.session_reads import view
 from controller.services.session_views import SessionView
@@ -27,7 +27,7 @@ class SessionLine:
 
 @dataclass(frozen=True)
 class SessionStory:
-    """One session with everything that happened to it. `runs` have their state and error code."""
+    """One session with everything that happened to it. `runs` have their state, error code and timings."""
 
     wallet: str
     session: SessionView
@@ -63,13 +63,23 @@ def story(deps: Deps, session_id: str) -> SessionStory:
             row.slot_id,
             [e.model_dump(include={"at_ms", "event", "from_state", "to_state"}) for e in events],
             [
-                r.model_dump(
+                _told(db, row, r)
+                | r.model_dump(
                     include={"id", "playbook", "host", "state", "attempts", "error_code", "result"}
-                    | {"created_at_ms", "started_at_ms", "finished_at_ms"}
+                    | {"created_at_ms", "started_at_ms", "finished_at_ms", "way", "way_why", "timings"}
                 )
                 for r in runs
             ],
         )
+
+
+def _told(db: Session, row: GpuSession, run: Run) -> dict[str, Any]:
+    """What a run's record says beyond its row: which events it has, and where a start's time went."""
+    kinds = select(RunEvent.event).where(RunEvent.run_id == run.id, RunEvent.attempt == run.attempts)
+    found: dict[str, Any] = {"events": sorted(set(db.exec(kinds)))}
+    if stages := start_times.of_run(row, run):
+        found |= {"stages": stages, "start": start_times.kind_of(run)}
+    return found
 
 
 def end_any(deps: Deps, session_id: str) -> SessionView:

@@ -12,6 +12,8 @@ from controller.domain.lifecycle import LIVE
 from controller.models import ChainCursor, Gpu, GpuSession, Host, Run
 from controller.services.alerts import Alert, open_alerts
 from controller.services.deps import Deps
+from controller.services.pool import Waiting, list_waiting
+from controller.services.run_figures import RunFigures, run_figures
 from controller.settings import Settings
 from controller.settings_money import Chain
 
@@ -44,6 +46,8 @@ class Status:
     sessions: dict[str, int]
     queue: int
     runs_waiting: int
+    runs: RunFigures
+    pool: list[Waiting]
     watcher: Watcher
     watchers: list[Watcher]
     alerts: list[Alert]
@@ -75,6 +79,8 @@ def status(deps: Deps) -> Status:
             runs_waiting=db.exec(
                 select(func.count()).select_from(Run).where(col(Run.state).in_(("queued", "running")))
             ).one(),
+            runs=run_figures(db),
+            pool=list_waiting(db),
             watcher=_watcher(db, settings.chain),
             watchers=[_watcher(db, chain) for chain in settings.chains],
             alerts=open_alerts(db),

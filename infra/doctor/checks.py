@@ -22,6 +22,7 @@ from infra.instance import Instance
 
 AGAIN = "Run `make up`: it repairs what differs and names it."
 REPORT_LIMIT_MS = 15_000
+COLD_LIMIT = 5  # one or two are cold while a server starts
 FEW_GIB = 0.5
 
 
@@ -123,6 +124,14 @@ def _worker(instance: Instance) -> Answer:
     return connected, "is connected" if connected else "is not connected", "See `axonos logs worker`."
 
 
+def _runs(instance: Instance) -> Answer:
+    found = _status(instance).get("runs", {})
+    cold, why = found.get("cold_in_a_row", 0), found.get("last_cold_why") or "the warm server is not there"
+    if cold >= COLD_LIMIT:
+        return False, f"the last {cold} runs were cold, which is slow: {why}", "See `axonos logs worker`."
+    return True, f"{found.get('warm', 0)} warm and {found.get('cold', 0)} cold of the last ones", ""
+
+
 def _guard(instance: Instance) -> Answer:
     ages = _status(instance).get("last_report_ms_ago", {})
     late = [name for name, age in ages.items() if age is None or age > REPORT_LIMIT_MS]
@@ -162,6 +171,7 @@ CHECKS: dict[str, Callable[[Instance], Answer]] = {
     "web": _web,
     "gateway": _gateway,
     "worker": _worker,
+    "runs": _runs,
     "guard": _guard,
     "watcher": _watcher,
 }

@@ -78,6 +78,7 @@ def test_sessions_list_show_and_end(axonos, platform):
     code, said, _ = axonos(sessions.sessions, "show", view.id)
     assert code == 0
     assert "session_start.yml" in said
+    assert "taken 0, finished 3000" in said
     _, _, story = axonos(sessions.sessions, "show", view.id, "--json")
     assert [e["event"] for e in story["events"]] == ["claimed", "started", "ready"]
     code, said, _ = axonos(sessions.sessions, "end", view.id)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from session_kit import WALLET
 from controller.errors import DatabaseUnavailable
 from controller.services import run_outcomes, run_work, runs, sessions
 from controller.services.ports import RunOutcome
+from controller.services.run_figures import run_figures
 
 pytestmark = pytest.mark.integration
 
@@ -164,3 +166,27 @@ def test_a_worker_killed_in_the_middle_is_followed_by_another(platform, database
     assert platform.gpus() == {"free": 7, "leased": 1}
     attempts = platform.rows("SELECT DISTINCT attempt FROM run_event ORDER BY attempt")
     assert attempts == [(1,), (2,)]
+
+
+def test_a_runs_record_says_how_it_ran_and_when_each_stage_came(platform):
+    sessions.claim(platform.deps, WALLET, "small")
+    platform.clock.advance(40)
+    inner = platform.provisioner
+
+    class Slow:
+        def run(self, **request):
+            outcome = inner.run(**request)
+            stages = {"playbook": 100, "task": 120, "answer": 3_000, "ended": 3_010}
+            return replace(outcome, way="cold", way_why="no server", stages=stages)
+
+    taken = runs.take(platform.deps, "w")
+    assert run_work.work(platform.deps, Slow(), taken)
+    ((way, why, timings),) = platform.rows("SELECT way, way_why, timings FROM run WHERE id = 1")
+    assert (way, why) == ("cold", "no server")
+    assert timings == {
+        "taken": 40, "playbook": 140, "task": 160, "answer": 3_040, "ended": 3_050, "finished": 3_040
+    }  # fmt: skip
+    with platform.deps.database.begin() as db:
+        figures = run_figures(db)
+    assert (figures.warm, figures.cold, figures.last_cold_why) == (0, 1, "no server")
+    assert (figures.cold_in_a_row, figures.start_p50_ms, figures.start_p99_ms) == (1, 3_000, 3_000)
