@@ -1,0 +1,154 @@
+"""`axonos bench queue`: the planner beside first-fit and strict FIFO, on the same simulated people."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from controller.bench.figures import Outcome
+from controller.bench.queue.policies import FirstFit, Promise, StrictFifo
+from controller.bench.queue.schedule import Schedule
+from controller.bench.queue.workload import Cell, requests
+from controller.bench.queue.world import Policy, World
+from controller.domain.planner import Policy as Promises
+
+SETTLED = 1_000_000  # below so many requests first-fit's own 99th percentile still wanders
+STRICT_REQUESTS = 20_000  # strict FIFO's queue only grows
+Told = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one simulation came to; waits in minutes."""
+
+    schedule: Schedule
+    utilisation: float
+    waits: dict[int, list[float]]
+
+    def mean(self, gpus: int) -> float:
+        return statistics.fmean(self.waits[gpus])
+
+    def p99(self, gpus: int) -> float:
+        return self.waits[gpus][math.ceil(0.99 * len(self.waits[gpus])) - 1]
+
+
+def simulate(cell: Cell, count: int, seed: int, policy: Policy) -> Measured:
+    """One policy on `count` people of a cell."""
+    people = requests(cell, count, seed)
+    hosts = {f"host-{number}": gpus for number, gpus in enumerate(cell.hosts)}
+    world = World(hosts, policy, Schedule(), cell.grace_ms, cell.turnaround_ms)
+    schedule = world.run(people)
+    end, used = people[-1].at_ms, 0
+    waits: dict[int, list[float]] = {gpus: [] for gpus, _ in cell.profiles}
+    for stay in schedule.stays.values():
+        assert stay.end_ms is not None, f"session {stay.claim} never ended"
+        used += (min(stay.end_ms, end) - min(stay.start_ms, end)) * len(stay.gpus)
+        waits[len(stay.gpus)].append((stay.start_ms - stay.asked_ms) / 60_000)
+    ordered = {gpus: sorted(some) for gpus, some in waits.items()}
+    return Measured(schedule, used / (end * sum(cell.hosts)), ordered)
+
+
+def run(cell: Cell, count: int, seeds: int, told: Told) -> Outcome:
+    """The cell's figures over paired seeds: each seed's people queue under every policy.
+
+    Args:
+        cell: the setting.
+        count: people in all; each seed gets its share.
+        seeds: how many.
+        told: gets a line for each simulation.
+    """
+    promised, fitted = [], []
+    for seed in range(1, seeds + 1):
+        policy = Promise(Promises(turnaround_ms=cell.turnaround_ms))
+        promised.append(simulate(cell, count // seeds, seed, policy))
+        told(_line("promise", seed, promised[-1]))
+        fitted.append(simulate(cell, count // seeds, seed, FirstFit()))
+        told(_line("first-fit", seed, fitted[-1]))
+    strict = simulate(cell, min(count // seeds, STRICT_REQUESTS), 1, StrictFifo())
+    told(_line("strict FIFO", 1, strict))
+    figures = _figures(promised, fitted, strict)
+    return Outcome(f"queue/{cell.name}", figures, _goals(cell, count), _how(cell, count, seeds, promised))
+
+
+def _figures(promised: list[Measured], fitted: list[Measured], strict: Measured) -> dict[str, float]:
+    given = [p for one in promised for p in one.schedule.promises.items()]
+    stays = {id(one): one.schedule.stays for one in promised}
+    kept = sum(_kept(one.schedule) for one in promised)
+    cuts = sum(stay.cut_for is not None for some in stays.values() for stay in some.values())
+    plans = sorted(ms for one in promised for ms in one.schedule.plan_ms)
+    ratios = [p.p99(8) / f.p99(8) for p, f in zip(promised, fitted, strict=True)]
+    extra = [p.mean(1) - f.mean(1) for p, f in zip(promised, fitted, strict=True)]
+    more = [p.utilisation - f.utilisation for p, f in zip(promised, fitted, strict=True)]
+    figures = {
+        "promises": len(given),
+        "promises_kept_ratio": kept / len(given),
+        "promises_moved": sum(one.schedule.promises_moved for one in promised),
+        "gpu8_p99_ratio": statistics.fmean(ratios),
+        "gpu8_p99_ratio_interval": _interval(ratios),
+        "gpu1_mean_extra_min": statistics.fmean(extra),
+        "gpu1_mean_extra_min_interval": _interval(extra),
+        "utilisation_delta": statistics.fmean(more),
+        "utilisation_delta_interval": _interval(more),
+        "cut_ratio": cuts / sum(len(some) for some in stays.values()),
+        "actual_of_promised_wait_p50": statistics.median(_looseness(promised)),
+        "plan_p50_ms": statistics.median(plans),
+        "plan_p99_ms": plans[math.ceil(0.99 * len(plans)) - 1],
+    }
+    for name, some in (("promise", promised), ("first_fit", fitted), ("strict_fifo", [strict])):
+        figures[f"{name}_utilisation"] = statistics.fmean(one.utilisation for one in some)
+        for gpus in some[0].waits:
+            figures[f"{name}_gpu{gpus}_wait_mean_min"] = statistics.fmean(one.mean(gpus) for one in some)
+            figures[f"{name}_gpu{gpus}_wait_p99_min"] = statistics.fmean(one.p99(gpus) for one in some)
+    return {key: round(value, 4) for key, value in figures.items()}
+
+
+def _kept(schedule: Schedule) -> int:
+    """Promises whose claim started in time, or was withdrawn before."""
+    stays = schedule.stays
+    return sum(c not in stays or stays[c].start_ms <= p.latest_ms for c, p in schedule.promises.items())
+
+
+def _looseness(promised: list[Measured]) -> list[float]:
+    return [
+        (one.schedule.stays[claim].start_ms - promise.given_ms) / (promise.latest_ms - promise.given_ms)
+        for one in promised
+        for claim, promise in one.schedule.promises.items()
+        if claim in one.schedule.stays
+    ]
+
+
+def _interval(values: list[float]) -> float:
+    """Half of the 95 % interval of the mean over paired seeds; 0 with one seed."""
+    if len(values) < 2:
+        return 0.0
+    return 1.96 * statistics.stdev(values) / math.sqrt(len(values))
+
+
+def _goals(cell: Cell, count: int) -> dict[str, tuple[str, float]]:
+    always: dict[str, tuple[str, float]] = {"promises_kept_ratio": ("==", 1.0), "promises_moved": ("==", 0)}
+    if cell.name != "main":
+        return always
+    always["cut_ratio"] = ("<=", 0.005)
+    if count < SETTLED:
+        return always
+    return always | {
+        "gpu8_p99_ratio": ("<=", 0.45),
+        "gpu1_mean_extra_min": ("<=", 20),
+        "utilisation_delta": (">=", -0.005),
+    }
+
+
+def _how(cell: Cell, count: int, seeds: int, promised: list[Measured]) -> str:
+    calls = sum(len(one.schedule.plan_ms) for one in promised)
+    hosts = "+".join(map(str, cell.hosts))
+    return (
+        f"cell {cell.name}: load {cell.load} on hosts of {hosts} GPUs, {count} requests over {seeds} paired "
+        f"seeds, the planner called {calls} times; intervals are 95 % of the mean"
+    )
+
+
+def _line(name: str, seed: int, one: Measured) -> str:
+    waits = "  ".join(f"{g} GPU {one.mean(g):.0f}/{one.p99(g):.0f}" for g in one.waits)
+    return f"seed {seed} {name:11} utilisation {one.utilisation:.4f}  wait mean/p99 min: {waits}"

@@ -1,0 +1,172 @@
+"""One call's working state: where every waiting claim is planned, on timelines of what is taken.
+
+`base` holds what sessions may count on; `full` holds the plan on top of it. The plan is valid at any
+time: nothing in it overlaps, and no claim is planned after its promise unless a cause outside (a lost
+host, an outage) left no other way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from controller.domain.planner.timeline import NEVER, Board, Timeline
+from controller.domain.planner.words import Decision, Host, Policy, Running, Slot, Waiting
+
+Slots = dict[str, Slot]
+
+
+class Planning:
+    """Plans the waiting claims, and plans them anew around what is to be changed."""
+
+    def __init__(
+        self,
+        now: int,
+        hosts: Sequence[Host],
+        sessions: Iterable[Running],
+        claims: Iterable[Waiting],
+        policy: Policy,
+    ) -> None:
+        """Args: the instant; hosts that take sessions; sessions on them; queued claims; the policy."""
+        names, largest = {host.name for host in hosts}, max((host.gpus for host in hosts), default=0)
+        self.now, self.policy, self.turnaround = now, policy, policy.turnaround_ms
+        self.sessions = [session for session in sessions if session.host in names]
+        self.until = {session.id: session.until for session in self.sessions}
+        # A claim that no host of today can hold waits without a place or a promise.
+        fitting = (claim for claim in claims if claim.gpus <= largest)
+        self.waiting = {c.id: c for c in sorted(fitting, key=lambda c: (c.arrived, c.id))}
+        self.promises = {c.id: c.promise for c in self.waiting.values() if c.promise is not None}
+        self.tries = policy.tries
+        self.decision = Decision()
+        self.base = self._taken(hosts)
+        self.drained = self._due_a_drain()
+        self.slots: Slots = {}
+        self.full = self.base
+        self._plan()
+        self._promise()
+
+    def _taken(self, hosts: Sequence[Host]) -> Board:
+        taken: dict[str, list[tuple[int, int]]] = {host.name: [] for host in hosts}
+        for session in self.sessions:
+            taken[session.host].append((session.until + self.turnaround, session.gpus))
+        return Board({host.name: Timeline.of(self.now, host.gpus, taken[host.name]) for host in hosts})
+
+    def _due_a_drain(self) -> Waiting | None:
+        """The oldest large claim that has waited long enough for a host to be drained for it."""
+        patience = dict(self.policy.drain_after_ms)
+        for claim in self.waiting.values():
+            if claim.gpus in patience and self.now - claim.arrived >= patience[claim.gpus]:
+                return claim
+        return None
+
+    @property
+    def closing(self) -> bool:
+        """Whether the drained claim has waited so long that nobody else may start on its host."""
+        return self.drained is not None and self.now - self.drained.arrived >= self.policy.hard_after_ms
+
+    @property
+    def closed_host(self) -> str | None:
+        """The host where only the drained claim may start."""
+        return self.slots[self.drained.id].host if self.closing and self.drained else None
+
+    def _plan(self) -> None:
+        """Plan the drained claim first, then the rest by promise.
+
+        Failing that, plan without the drain; failing that, keep the stored plan, which is always valid,
+        and only move claims earlier in it.
+        """
+        if self.drained and self.replan(self.base, [self.drained, *self.by_promise()]):
+            return
+        self.drained = None
+        if not self.replan(self.base, self.by_promise()):
+            self._pull_earlier()
+
+    def by_promise(self) -> list[Waiting]:
+        """The claims that wait, earliest promise first; new claims last, as they came."""
+        return sorted(self.waiting.values(), key=lambda c: (self.promises.get(c.id, NEVER), c.arrived))
+
+    def replan(self, base: Board, order: Iterable[Waiting], kept: Slots | None = None) -> bool:
+        """Plan all claims anew, each at its earliest place, and take that plan if it keeps every promise.
+
+        Args:
+            base: what is taken already; taken over with the plan.
+            order: the claims, most important first; one that comes twice counts once.
+            kept: places that must stay as they are.
+        """
+        board, slots = base.copy(), dict(kept or {})
+        for claim_id, slot in slots.items():
+            if not self._put(board, self.waiting[claim_id], slot):
+                return False
+        for claim in order:
+            if claim.id in slots:
+                continue
+            found = self._earliest(board, claim, claim.length, self._latest(claim))
+            if found is None or not self._put(board, claim, found):
+                return False
+            slots[claim.id] = found
+        self.slots, self.base = slots, base
+        self.full = self._board_of(slots) if self.closing else board
+        return True
+
+    def _latest(self, claim: Waiting) -> int:
+        """The promise; one that is over already (a cause outside) no longer binds the others."""
+        promise = self.promises.get(claim.id, NEVER)
+        return promise if self.now <= promise < NEVER else NEVER - 1
+
+    def _earliest(self, board: Board, claim: Waiting, length: int, latest: int) -> Slot | None:
+        found = board.earliest(claim.gpus, length + self.turnaround, latest)
+        return found and Slot(found[0], found[1], length)
+
+    def _put(self, board: Board, claim: Waiting, slot: Slot) -> bool:
+        """Take a slot's GPUs if they are free all along; others stay off the host of a hard drain."""
+        length = slot.length + self.turnaround
+        if (
+            slot.host not in board.hosts
+            or board.room(slot.host, slot.start, claim.gpus) < slot.start + length
+        ):
+            return False
+        board.take(slot.host, slot.start, length, claim.gpus)
+        if claim is self.drained and self.closing:
+            board.close(slot.host, slot.start)
+        return True
+
+    def _board_of(self, slots: Slots) -> Board:
+        board = self.base.copy()
+        for claim_id, slot in slots.items():
+            board.take(slot.host, slot.start, slot.length + self.turnaround, self.waiting[claim_id].gpus)
+        return board
+
+    def _pull_earlier(self) -> None:
+        board, order = self.base.copy(), self.by_promise()
+        slots = {c.id: c.slot for c in order if c.slot and self._still_good(board, c, c.slot)}
+        for claim in order:
+            stored = slots.get(claim.id)
+            if stored:
+                board.give(stored.host, stored.start, stored.length + self.turnaround, claim.gpus)
+            length, latest = (stored.length, stored.start) if stored else (claim.length, NEVER - 1)
+            found = self._earliest(board, claim, length, latest)
+            if found and self._put(board, claim, found):
+                slots[claim.id] = found
+        self.slots, self.full = slots, board
+
+    def _still_good(self, board: Board, claim: Waiting, slot: Slot) -> bool:
+        return slot.start >= self.now and self._put(board, claim, slot)
+
+    def _promise(self) -> None:
+        """New claims were planned last; their promise is their planned wait with slack, written once."""
+        policy = self.policy
+        for claim_id, slot in self.slots.items():
+            if claim_id not in self.promises:
+                wait = slot.start - self.now
+                self.promises[claim_id] = slot.start + int(policy.slack_share * wait) + policy.slack_ms
+
+    def most_free(self) -> int:
+        """How many GPUs the emptiest host has free now."""
+        return max((line.free[0] for line in self.base.hosts.values()), default=0)
+
+    def begin(self, claim_id: str) -> tuple[Waiting, Slot]:
+        """The claim's slot becomes a session: it no longer waits, its GPUs are taken from now on."""
+        claim, slot = self.waiting.pop(claim_id), self.slots.pop(claim_id)
+        self.base.take(slot.host, slot.start, slot.length + self.turnaround, claim.gpus)
+        if claim is self.drained:
+            self.drained = None
+        return claim, slot

@@ -1,0 +1,121 @@
+"""What the planner is told, and what it answers. Instants and lengths are in milliseconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+MINUTE_MS = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How loose promises are, when a host is drained for a large claim, and what a bounded start must offer.
+
+    `slack_share` and `slack_ms` widen a promise beyond the planned wait: a promise without slack makes
+    every top-up a conflict. `drain_after_ms` says from which wait on a claim of so many GPUs has a host
+    drained for it; from `hard_after_ms` on nobody else starts there at all. A bounded start is offered
+    for `least_guarantee_ms` and `least_guarantee_share` of the paid time at least. `extend_ms` is the
+    stretch an expiring guarantee gets where the whole balance does not fit. `tries` bounds the work of
+    one call: so many plans are made anew in search of a start or a longer stay. `turnaround_ms` is how
+    long GPUs take from one session to the next.
+    """
+
+    slack_share: float = 0.5
+    slack_ms: int = 60 * MINUTE_MS
+    drain_after_ms: tuple[tuple[int, int], ...] = ((8, 60 * MINUTE_MS), (4, 900 * MINUTE_MS))
+    hard_after_ms: int = 1_200 * MINUTE_MS
+    least_guarantee_ms: int = 60 * MINUTE_MS
+    least_guarantee_share: float = 0.5
+    extend_ms: int = 10 * MINUTE_MS
+    tries: int = 4
+    turnaround_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A host that takes sessions. GPUs out of service do not count."""
+
+    name: str
+    gpus: int
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A session on GPUs.
+
+    `bound` is when its balance (and grace) ends it at the latest; until `until` it may count on its GPUs.
+    `until` is before `bound` where it started bounded, or topped up since.
+    """
+
+    id: str
+    host: str
+    gpus: int
+    bound: int
+    until: int
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A claim's place in a plan: `gpus` of the claim on a host, from `start` for `length`."""
+
+    host: str
+    start: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A queued claim.
+
+    `length` is what its balance pays for, `promise` the instant it was promised to start by (None for a
+    new claim), `slot` where the last plan put it.
+    """
+
+    id: str
+    gpus: int
+    arrived: int
+    length: int
+    promise: int | None = None
+    accept_bounded: bool = False
+    slot: Slot | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A claim that starts now. `bounded`: only until `until`, less than its balance pays for."""
+
+    claim: str
+    host: str
+    until: int
+    bounded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """Why a claim waits beside enough free GPUs of a host: others have been promised them."""
+
+    host: str
+    kind: Literal["promised", "drain"]
+    claims: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Decision:
+    """What happens now, and what is to be remembered for the next call.
+
+    `stays`: sessions that may count on their GPUs until a later instant than before. `ends`: sessions
+    whose guarantee is over, with the promised claim that takes their GPUs. `promises`: of new claims,
+    written once, never moved later. `offers`: bounded starts that claims could have if they accepted
+    them, with the instant they would be guaranteed until. `wake_at`: the next planned start.
+    """
+
+    starts: list[Start] = field(default_factory=list)
+    stays: dict[str, int] = field(default_factory=dict)
+    ends: dict[str, str] = field(default_factory=dict)
+    promises: dict[str, int] = field(default_factory=dict)
+    slots: dict[str, Slot] = field(default_factory=dict)
+    reserved: dict[str, tuple[Reserved, ...]] = field(default_factory=dict)
+    offers: dict[str, int] = field(default_factory=dict)
+    drained_for: str | None = None
+    wake_at: int | None = None
