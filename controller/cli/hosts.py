@@ -13,7 +13,7 @@ from controller.services.hosts import GpuSpec, HostView
 
 @click.group()
 def hosts() -> None:
-    """GPU hosts and their GPUs: list, show, add, release-gpu, quarantine-gpu."""
+    """GPU hosts and their GPUs: list, show, pool, add, release-gpu, quarantine-gpu."""
 
 
 @hosts.command("list")
@@ -43,6 +43,22 @@ def show(name: str, *, as_json: bool) -> None:
     click.echo(f"gateway {host.gateway_url}, last report {instant(host.last_report_at_ms)} UTC")
     rows = [(g.index, g.uuid, g.model, g.state, g.slot or "", g.why or "") for g in host.gpus]
     print_table(("#", "UUID", "MODEL", "STATE", "SLOT", "WHY"), rows, empty="It has no GPUs.")
+
+
+@hosts.command()
+@json_option
+def pool(*, as_json: bool) -> None:
+    """Desktops that wait for somebody, on which GPUs, and what memory they hold."""
+    found = service.list_pool(connect())
+    if as_json:
+        print_json({"pool": found})
+        return
+    rows = [
+        (one.host, one.profile, one.state, one.slot, " ".join(one.gpus), one.memory_mib or "-")
+        for one in found
+    ]
+    columns = ("HOST", "PROFILE", "STATE", "SLOT", "GPUS", "MiB")
+    print_table(columns, rows, empty="No desktop waits. `[pool]` in axonos.toml says how many should.")
 
 
 @hosts.command()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
+
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
@@ -10,7 +13,7 @@ from controller.domain.metering import minutes_left
 from controller.domain.profiles import GPU_MS_PER_MINUTE, PROFILES, Profile
 from controller.errors import NotEnoughCredit, ProfileTooLarge, SessionAlreadyLive, UnknownProfile
 from controller.models import GpuSession
-from controller.services import ledger, life, locks, placing
+from controller.services import ledger, life, locks, placing, pool
 from controller.services.deps import Deps
 from controller.services.session_reads import view
 from controller.services.session_views import ProfileView, SessionView
@@ -29,7 +32,9 @@ def profiles(deps: Deps, wallet: str | None) -> list[ProfileView]:
     with deps.database.begin() as db:
         largest = placing.largest_host(db)
         available = None if wallet is None else ledger.balance(db, wallet).available_gpu_ms
-    return [_profile_view(p, deps.settings, largest, available) for p in PROFILES.values()]
+        waiting = Counter(len(gpus) for there in pool.usable(deps, db).values() for gpus in there)
+    views = [_profile_view(p, deps.settings, largest, available) for p in PROFILES.values()]
+    return [replace(view, waiting=waiting[view.gpus]) for view in views]
 
 
 def claim(deps: Deps, wallet: str, profile: str, *, fresh_start: bool = False) -> SessionView:
@@ -111,6 +116,7 @@ def _profile_view(profile: Profile, settings: Settings, largest: int, available:
         lasts_minutes=None if available is None else minutes_left(available, profile.gpus),
         possible=not why_not,
         why_not=why_not,
+        waiting=0,
     )
 
 

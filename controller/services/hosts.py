@@ -12,7 +12,7 @@ from sqlmodel import Session, col, select
 from controller.domain.placement import gpu_step
 from controller.errors import BadInput, NotYours, WrongState
 from controller.models import Gpu, Host
-from controller.services import alerts, gpu_hygiene, locks
+from controller.services import alerts, gpu_hygiene, locks, pool
 from controller.services.deps import Deps
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
@@ -114,6 +114,12 @@ def list_hosts(deps: Deps) -> list[HostView]:
     with deps.database.begin() as db:
         rows = db.exec(select(Host).where(Host.state != "removed").order_by(col(Host.name))).all()
         return [_view(db, row) for row in rows]
+
+
+def list_pool(deps: Deps) -> list[pool.Waiting]:
+    """Desktops that wait for somebody on any host, oldest first."""
+    with deps.database.begin() as db:
+        return pool.list_waiting(db)
 
 
 def show(deps: Deps, name: str) -> HostView:

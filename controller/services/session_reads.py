@@ -6,7 +6,7 @@ from sqlalchemy import func
 from sqlmodel import Session, col, select
 
 from controller.domain.lifecycle import FINAL, LIVE
-from controller.models import GpuSession, Run, RunEvent
+from controller.models import GpuSession, Run, RunEvent, WarmDesktop
 from controller.services.deps import Deps
 from controller.services.metering import billed_gpu_ms
 from controller.services.runs import START
@@ -73,4 +73,7 @@ def _stage(db: Session, row: GpuSession) -> str:
     if run is None or run.state == "queued":
         return "Waiting for a worker"
     began = select(RunEvent).where(RunEvent.run_id == run.id, RunEvent.event == "playbook_on_task_start")
-    return "Starting the desktop" if db.exec(began).first() else "Preparing the run"
+    if db.exec(began).first() is None:
+        return "Preparing the run"
+    waited = db.exec(select(WarmDesktop.slot_id).where(WarmDesktop.slot_id == row.slot_id)).first()
+    return "Bringing your files to a desktop that was waiting" if waited else "Starting the desktop"

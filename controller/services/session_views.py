@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ProfileView:
-    """One line of the profile picker. `lasts_minutes` is None for a visitor without a wallet."""
+    """One line of the profile picker. `lasts_minutes` is None for a visitor without a wallet.
+
+    `waiting`: how many desktops of this size are painted already, so that a start takes a moment only.
+    """
 
     name: str
     title: str
@@ -18,6 +21,7 @@ class ProfileView:
     lasts_minutes: int | None
     possible: bool
     why_not: str
+    waiting: int
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from controller.domain.lifecycle import LIVE
 from controller.models import ChainCursor, Gpu, GpuSession, Host, Run
 from controller.services.alerts import Alert, open_alerts
 from controller.services.deps import Deps
+from controller.services.invariants import LastCheck, last_check
 from controller.services.pool import Waiting, list_waiting
 from controller.services.run_figures import RunFigures, run_figures
 from controller.settings import Settings
@@ -51,6 +52,7 @@ class Status:
     watcher: Watcher
     watchers: list[Watcher]
     alerts: list[Alert]
+    journal: LastCheck | None
     worker_connected: bool
 
 
@@ -84,6 +86,7 @@ def status(deps: Deps) -> Status:
             watcher=_watcher(db, settings.chain),
             watchers=[_watcher(db, chain) for chain in settings.chains],
             alerts=open_alerts(db),
+            journal=last_check(db),
             worker_connected=bool(db.connection().execute(_WORKERS, {"name": WORKER_NAME}).scalar()),
         )
 

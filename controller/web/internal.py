@@ -1,4 +1,4 @@
-"""What machines of the platform ask: the guard's reports. A bearer token, no cookies, no origin."""
+"""What machines ask: reports of guards, and figures for monitoring. A bearer token, no cookies or origin."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import hmac
 from flask import Blueprint, Response, current_app, request
 
 from controller.errors import SignInNeeded
-from controller.services import guard_reports
+from controller.services import guard_reports, metrics
 from controller.web.answers import answer
 from controller.web.context import EXTENSION, body, deps
 
@@ -15,11 +15,21 @@ MAX_BYTES = 1_048_576
 blueprint = Blueprint("internal", __name__, url_prefix="/internal")
 
 
-@blueprint.post("/guard/report")
-def guard_report() -> Response:
+def _check_token() -> None:
     token: str = current_app.extensions[EXTENSION]["guard_token"]
     given = request.headers.get("Authorization", "")
     if not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
         raise SignInNeeded("The guard's token is missing or wrong.")
+
+
+@blueprint.get("/metrics")
+def show_metrics() -> Response:
+    _check_token()
+    return Response(metrics.text(deps()), content_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+@blueprint.post("/guard/report")
+def guard_report() -> Response:
+    _check_token()
     request.max_content_length = MAX_BYTES
     return answer(guard_reports.report(deps(), body()))

@@ -107,7 +107,8 @@ function open(session) {
 export const goTo = (id) => { remember(""); location.assign(`/desktop/${id}`); };
 
 function interval() {
-  if (["starting", "ending"].includes(state.session?.state)) return 500;
+  if (state.session?.state === "starting") return 150;
+  if (state.session?.state === "ending") return 500;
   if (state.session?.state === "queued" || (state.me && pending())) return 1500;
   return 5000;
 }

@@ -24,6 +24,7 @@ function card(profile, checked) {
     h("span", { class: "pips", "aria-hidden": "true" }, Array.from({ length: 8 }, (_, index) => h("i", { class: index < profile.gpus ? "on" : "" }))),
     h("p", {}, `${profile.gpus} GPU${profile.gpus > 1 ? "s" : ""}, burns ${profile.burn_rate}×${lasts}`),
     h("p", {}, profile.good_for),
+    profile.waiting ? h("p", { class: "at-once" }, "A desktop is waiting: starts at once") : null,
     impossible(profile) ? h("p", { class: "why-not" }, profile.why_not) : null);
 }
 

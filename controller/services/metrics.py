@@ -1,0 +1,30 @@
+"""Figures for the operator's monitoring, in the text form that Prometheus reads."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from controller.services import pool, start_times
+from controller.services.deps import Deps
+
+LAST_STARTS = 200
+
+
+def text(deps: Deps) -> str:
+    """All figures: the pool, and the stages of the last starts."""
+    with deps.database.begin() as db:
+        waiting = pool.list_waiting(db)
+    lines = ["# TYPE axonos_pool_desktops gauge"]
+    count = Counter((one.profile, one.state) for one in waiting)
+    for (profile, state), number in sorted(count.items()):
+        lines.append(f'axonos_pool_desktops{{profile="{profile}",state="{state}"}} {number}')
+    lines += ["# TYPE axonos_pool_memory_mib gauge"]
+    lines += [f"axonos_pool_memory_mib {sum(one.memory_mib or 0 for one in waiting)}"]
+    lines += ["# TYPE axonos_start_stage_ms gauge", "# TYPE axonos_starts gauge"]
+    for line in start_times.last_starts(deps, LAST_STARTS):
+        labels = f'kind="{line.kind}",stage="{line.stage.removesuffix("_ms")}"'
+        lines.append(f'axonos_start_stage_ms{{{labels},quantile="0.5"}} {line.p50_ms}')
+        lines.append(f'axonos_start_stage_ms{{{labels},quantile="0.95"}} {line.p95_ms}')
+        if line.stage == "total_ms":  # every start has one
+            lines.append(f'axonos_starts{{kind="{line.kind}"}} {line.starts}')
+    return "\n".join(lines) + "\n"
