@@ -146,9 +146,13 @@ class Quotes(Section):
 
 
 class Ledger(Section):
-    """The operator's entries: above this many GPU-minutes a second operator must approve."""
+    """The operator's entries: above this many GPU-minutes a day a second operator must approve.
+
+    Every `check_every_minutes` the worker checks the journal's invariants.
+    """
 
     second_approval_above_minutes: int = Field(default=600, ge=0)
+    check_every_minutes: int = Field(default=60, ge=1)
 
 
 def money_problems(chains: Sequence[Chain], usdc: UsdcRail | None, axgt: AxgtRail | None) -> list[str]:

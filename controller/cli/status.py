@@ -68,10 +68,21 @@ def _print(deps: Deps, found: Status | None, services: dict[str, bool]) -> None:
         click.echo(f"pool      {pool_words(found.pool)}")
         for watcher in found.watchers:
             click.echo(f"chain     {watcher.name} ({watcher.chain_id}), {_watcher(watcher)}")
+        click.echo(f"journal   {_journal(found, deps.clock.now_ms())}")
         for alert in found.alerts:
             click.echo(click.style(f"ALERT     {alert.kind}, {alert.subject}: {alert.why}", fg="red"))
     for name, well in services.items():
         click.echo(click.style(f"  {'ok     ' if well else 'MISSING'} {name}", fg=None if well else "red"))
+
+
+def _journal(found: Status, now_ms: int) -> str:
+    last = found.journal
+    if last is None:
+        return "not checked yet"
+    ago = f"checked {(now_ms - last.at_ms) // 60_000} min ago"
+    if last.findings is None:
+        return f"{ago}, which took too long; run `axonos ledger audit`"
+    return f"{ago}, {'adds up' if last.findings == 0 else f'{last.findings} findings'}"
 
 
 def _counts(counts: dict[str, Any]) -> str:

@@ -3,7 +3,7 @@
 from controller.models.base import metadata
 from controller.models.chain import ChainCursor, ChainHeader
 from controller.models.hosts import Gpu, Host, Slot
-from controller.models.ledger import Account, Hold, JournalBatch, Transfer, UsageWindow
+from controller.models.ledger import Account, Hold, JournalBatch, LedgerCheck, Transfer, UsageWindow
 from controller.models.money import MoneyEvent, MoneyEventTransition, OperatorAlert, SentTransaction
 from controller.models.operator import DepositAssignment, LedgerRequest
 from controller.models.pool import WarmDesktop
@@ -23,6 +23,7 @@ __all__ = [
     "Hold",
     "Host",
     "JournalBatch",
+    "LedgerCheck",
     "LedgerRequest",
     "MoneyEvent",
     "MoneyEventTransition",

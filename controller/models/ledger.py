@@ -96,3 +96,11 @@ class UsageWindow(SQLModel, table=True):
     kind: str
     transfer_key: str | None = Field(default=None)
     seal: str = seal_column()
+
+
+class LedgerCheck(SQLModel, table=True):
+    """One check of the journal's invariants; `findings` is None where it was broken off."""
+
+    __tablename__ = "ledger_check"
+    at_ms: int = bigint(primary_key=True)
+    findings: int | None = Field(default=None)

@@ -1,6 +1,8 @@
-"""The auditor: recomputes the journal from its rows and names everything that does not fit.
+"""The journal's invariants: recomputed from its rows, set by set; everything that does not fit is named.
 
-It reads what is stored and trusts no running total. Source of the invariants: payments.md section 3.
+It reads what is stored and trusts no running total. What grows for ever and cannot be summed up by the
+database, hash links and the worth of credits, is looked at from an instant on. `axonos ledger audit` is the
+deeper one and shares no code with this. Source of the invariants: payments.md section 3.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from sqlalchemy import text
 from sqlmodel import Session
 
 from controller.domain.ledger import FIRST_LINK, Posting, link
-from controller.services.audit_deposits import deposit_problems
+from controller.services.audit_deposits import booking_problems, worth_problems
 from controller.services.deps import Deps
 
 _TOTALS = """
@@ -42,18 +44,26 @@ _ROWS = """
     FROM journal_batch b
     LEFT JOIN transfer t ON t.batch_id = b.id
     LEFT JOIN account d ON d.id = t.debit_id LEFT JOIN account c ON c.id = t.credit_id
+    WHERE b.at_ms >= :since
     ORDER BY b.id"""
+_LINK_BEFORE = """
+    SELECT hash FROM journal_batch
+    WHERE id < (SELECT min(id) FROM journal_batch WHERE at_ms >= :since) ORDER BY id DESC LIMIT 1"""
 
 
-def problems(db: Session) -> list[str]:
+def problems(db: Session, since_ms: int = 0, longest_s: int = 0) -> list[str]:
     """Everything in the journal that does not add up, a sentence each; empty for a sound journal.
 
     Args:
         db: a transaction; it is made repeatable-read, so it must not have run a statement yet.
+        since_ms: hash links and the worth of credits are checked from this instant on.
+        longest_s: the database breaks a statement off after so many seconds; 0 for never.
     """
     db.connection(execution_options={"isolation_level": "REPEATABLE READ"})
-    checks = (_totals, _sides, _floors, _chain, _windows, _charges, deposit_problems)
-    return [problem for check in checks for problem in check(db)]
+    db.execute(text("SELECT set_config('statement_timeout', :longest, true)"), {"longest": f"{longest_s}s"})
+    sets = (_totals, _sides, _floors, _windows, _charges, booking_problems)
+    rows = (_chain, worth_problems)
+    return [p for check in sets for p in check(db)] + [p for check in rows for p in check(db, since_ms)]
 
 
 def audit(deps: Deps) -> list[str]:
@@ -95,9 +105,10 @@ def _floors(db: Session) -> Iterator[str]:
             yield f"account {r['code']}: {r['gpu_ms']} is below zero without a reversal or a debt"
 
 
-def _chain(db: Session) -> Iterator[str]:
-    rows = db.execute(text(_ROWS), execution_options={"yield_per": 2000}).mappings()
-    prev = FIRST_LINK
+def _chain(db: Session, since_ms: int) -> Iterator[str]:
+    since = {"since": since_ms}
+    prev = db.execute(text(_LINK_BEFORE), since).scalar() or FIRST_LINK
+    rows = db.execute(text(_ROWS), since, execution_options={"yield_per": 2000}).mappings()
     for batch_id, group in groupby(rows, key=lambda r: r["batch_id"]):
         members = list(group)
         first = members[0]

@@ -8,7 +8,15 @@ import threading
 from dataclasses import dataclass
 
 from controller.adapters.wakeups import Wakeups
-from controller.services import expiry, metering, placing, pool_fill, reconcile
+from controller.services import (
+    contract_sessions,
+    expiry,
+    invariants,
+    metering,
+    placing,
+    pool_fill,
+    reconcile,
+)
 from controller.services.deps import Deps
 from controller.services.ports import Provisioner
 from controller.worker.chain_loops import chain_loops
@@ -72,6 +80,12 @@ def make_worker(
     leases = Loop("leases", runs.renew, 1.5, threading.Event())
     by_word = {"runs": take, "queue": queue}
 
+    def take_over() -> int:
+        released = runs.take_over()
+        if released:
+            take.wake.set()
+        return released
+
     def listen() -> int:
         heard = wakeups.wait(LOOK_ANYWAY_S) if wakeups else frozenset()
         for word in heard & by_word.keys():
@@ -80,6 +94,7 @@ def make_worker(
 
     loops = (
         *([Loop("wakeups", listen, 0, stopping)] if wakeups else []),
+        Loop("dead workers", take_over, 1.0, stopping),
         take,
         queue,
         leases,
@@ -88,6 +103,8 @@ def make_worker(
         Loop("tick", lambda: metering.tick(deps), settings.sessions.tick_s, stopping),
         pool,
         Loop("reconcile", lambda: reconcile.reconcile(deps), 3.0, stopping),
+        Loop("invariants", lambda: invariants.check_due(deps), 60.0, stopping),
+        Loop("contract wallets", lambda: contract_sessions.recheck(deps), 60.0, stopping),
         *chain_loops(deps, stopping),
     )
     return Worker(deps, runs, loops, stopping, wakeups)

@@ -401,6 +401,12 @@ CREATE TABLE run_event (
     CONSTRAINT fk_run_event_run_id_run FOREIGN KEY(run_id) REFERENCES run (id)
 );
 
+CREATE TABLE ledger_check (
+    at_ms BIGINT NOT NULL,
+    findings INTEGER,
+    CONSTRAINT pk_ledger_check PRIMARY KEY (at_ms)
+);
+
 CREATE TABLE ledger_request (
     request_id VARCHAR(64) NOT NULL,
     kind VARCHAR NOT NULL,
