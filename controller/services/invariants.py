@@ -29,7 +29,7 @@ TOLD_AT_ONCE = 20
 
 @dataclass(frozen=True)
 class LastCheck:
-    """When the journal was checked last, and how much did not fit; `findings` is None if it was broken off."""
+    """When the journal was checked last, and how much did not fit: None where it was broken off."""
 
     at_ms: int
     findings: int | None
