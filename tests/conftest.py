@@ -14,7 +14,7 @@ from controller.adapters.database import PostgresDatabase
 from controller.migrations import migrate
 
 _numbers = itertools.count(1)
-GROUPS = ("unit", "infra", "integration", "bench", "e2e")
+GROUPS = ("unit", "infra", "integration", "bench", "chaos", "e2e")
 CHROMIUM = "/usr/bin/chromium"
 CHROMIUM_FLAGS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),

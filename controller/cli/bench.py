@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from controller.adapters.provisioner import AnsibleProvisioner
+from controller.bench import crash as crash_bench
 from controller.bench import launch as launch_bench
 from controller.bench import run as run_bench
 from controller.bench.figures import Outcome
@@ -51,6 +52,23 @@ def run_(runs: int, image: str | None, config: Path | None, as_json: bool) -> No
     """Session runs, warm and cold, in turn with a playbook of stock modules."""
     told = (lambda _: None) if as_json else (lambda text: click.echo(text, err=True))
     _show(_session_runs(load_settings(config), runs, image, told), as_json=as_json)
+
+
+@bench.command()
+@click.option(
+    "--runs", default=60, show_default=True, type=click.IntRange(1), help="Faults x steps; 1000 take an hour."
+)
+@click.option("--seed", default=1, show_default=True, help="Gives the order of faults and steps.")
+@click.option("--only", type=int, metavar="N", help="One batch of that order again.")
+@click.option("--dead-controller", is_flag=True, help="Also leave the controller dead, about 80 s.")
+@_json
+def crash(runs: int, seed: int, only: int | None, *, dead_controller: bool, as_json: bool) -> None:
+    """Kill every process at every step of create, stop and delete; an oracle counts what is left.
+
+    Needs the source tree and root; brings its own PostgreSQL, engine and processes.
+    """
+    outcome = crash_bench.run(runs, seed, only, quiet=as_json, dead_controller=dead_controller)
+    _show(outcome, as_json=as_json)
 
 
 @bench.command(name="all")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import text
-from sqlmodel import Session, select
+from sqlmodel import Session, col, select, update
 
 from controller.models import Host, Run
 from controller.services.deps import Deps
@@ -112,6 +112,19 @@ def renew(deps: Deps, taken: Taken) -> bool:
     values = {"id": taken.id, "token": taken.token, "until": deps.clock.now_ms() + LEASE_MS}
     with deps.database.begin() as db:
         return bool(db.connection().execute(_RENEW, values).rowcount)
+
+
+def owners(deps: Deps) -> list[str]:
+    """The workers that hold runs now."""
+    with deps.database.begin() as db:
+        return list(db.exec(select(Run.lease_owner).where(Run.state == "running").distinct()))  # type: ignore[arg-type]
+
+
+def release(deps: Deps, owner: str) -> int:
+    """Let a dead worker's runs be taken at once instead of after its leases. Returns how many."""
+    held = update(Run).where(col(Run.lease_owner) == owner, col(Run.state) == "running")
+    with deps.database.begin() as db:
+        return int(db.exec(held.values(lease_until_ms=0)).rowcount)
 
 
 def store_events(deps: Deps, taken: Taken, rows: list[dict[str, Any]]) -> None:

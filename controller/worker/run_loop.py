@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from pathlib import Path
 
 from controller.errors import Unavailable
 from controller.services import run_work, runs
@@ -57,6 +59,18 @@ class RunLoop:
                 log.warning("run %s: another worker has it by now", run.id)
         return len(active)
 
+    def take_over(self) -> int:
+        """Release the runs of workers of this machine that are no more. Returns how many runs.
+
+        Beyond this machine only the lease tells; a wrong guess is harmless, since every write is fenced.
+        """
+        dead = [owner for owner in runs.owners(self._deps) if owner and _is_dead(owner)]
+        released = 0
+        for owner in dead:
+            log.warning("worker %s is no more: its runs are taken over", owner)
+            released += runs.release(self._deps, owner)
+        return released
+
     def drain(self, timeout_s: float) -> int:
         """Wait for runs in work. Returns how many are left; their leases run out and others take them."""
         with self._lock:
@@ -77,3 +91,8 @@ class RunLoop:
         with self._lock:
             self._active.pop(future, None)
         self._finished()
+
+
+def _is_dead(owner: str) -> bool:
+    machine, _, process = owner.rpartition(":")
+    return machine == socket.gethostname() and not Path("/proc", process).exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -190,3 +191,26 @@ def test_a_runs_record_says_how_it_ran_and_when_each_stage_came(platform):
         figures = run_figures(db)
     assert (figures.warm, figures.cold, figures.last_cold_why) == (0, 1, "no server")
     assert (figures.cold_in_a_row, figures.start_p50_ms, figures.start_p99_ms) == (1, 3_000, 3_000)
+
+
+def test_a_dead_workers_runs_are_taken_over_before_its_lease_is_over(platform):
+    """The one that asks lives on this machine, as the dead one did; others wait for the lease."""
+    from controller.worker.run_loop import RunLoop
+
+    gone = subprocess.Popen(["/bin/true"])
+    gone.wait(timeout=30)
+    sessions.claim(platform.deps, WALLET, "small")
+    loop = RunLoop(platform.deps, platform.provisioner, owner="me", room=1, finished=lambda: None)
+    machine = socket.gethostname()
+    for owner, released in (
+        (f"{machine}:{os.getpid()}", 0),
+        (f"elsewhere:{gone.pid}", 0),
+        (f"{machine}:{gone.pid}", 1),
+    ):
+        taken = runs.take(platform.deps, owner)
+        assert taken is not None
+        assert loop.take_over() == released
+        assert runs.renew(platform.deps, taken)
+        assert loop.take_over() == released
+        platform.clock.advance(0 if released else runs.LEASE_MS + 1)
+    assert runs.take(platform.deps, "me") is not None
