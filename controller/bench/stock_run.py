@@ -23,7 +23,11 @@ from controller.errors import AxonosError
 
 
 def start_ms(
-    place: Place, playbooks: Path, number: int, on_event: Callable[[dict[str, Any]], object]
+    place: Place,
+    playbooks: Path,
+    number: int,
+    on_event: Callable[[dict[str, Any]], object],
+    memory: str = "256m",
 ) -> float:
     """Milliseconds of one start. Nothing of it is left but the home, which goes with the place."""
     name, folder = f"{place.instance}-stock-{number}", place.state / "stock" / str(number)
@@ -32,7 +36,9 @@ def start_ms(
     try:
         ansible_runner.run(
             private_data_dir=str(private),
-            playbook=[{"hosts": "all", "gather_facts": False, "tasks": _tasks(place, number, name, folder)}],
+            playbook=[
+                {"hosts": "all", "gather_facts": False, "tasks": _tasks(place, number, name, folder, memory)}
+            ],
             inventory={"all": {"hosts": {"here": {"ansible_connection": "local"}}}},
             extravars={"ansible_python_interpreter": sys.executable},
             envvars={
@@ -52,11 +58,11 @@ def start_ms(
         shutil.rmtree(private)
 
 
-def _tasks(place: Place, number: int, name: str, folder: Path) -> list[dict[str, Any]]:
+def _tasks(place: Place, number: int, name: str, folder: Path, memory: str) -> list[dict[str, Any]]:
     place.slots.add(number)
     home, uid = place.home(number), place.host.session_uid
     container = [
-        *("docker", "run", "-d", "--name", name, "--network", name, "--memory", "256m", "--cpus", "1"),
+        *("docker", "run", "-d", "--name", name, "--network", name, "--memory", memory, "--cpus", "1"),
         *("--user", f"{uid}:{uid}"),
         *("--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--pids-limit", "128"),
         *("-v", f"{home}:/home/axon", "-v", f"{folder}:/run/desktop", place.image),

@@ -17,7 +17,9 @@ from controller.bench import launch as launch_bench
 from controller.bench import run as run_bench
 from controller.bench.figures import Outcome
 from controller.bench.run_place import instant_image, open_place
+from controller.cli.output import plain
 from controller.errors import Refused
+from controller.services import session_admin
 from controller.settings import Settings, load_settings
 
 READY_S = 60
@@ -38,9 +40,9 @@ def bench() -> None:
 @_config
 @_json
 def launch(runs: int, config: Path | None, as_json: bool) -> None:
-    """Click to painted desktop, cold, in turn with a plain container of the same image."""
+    """Click to painted desktop, warm and cold, in turn with a plain container and stock modules."""
     told = (lambda _: None) if as_json else (lambda text: click.echo(text, err=True))
-    _show(launch_bench.run(_local(config), runs, told), as_json=as_json)
+    _show(_launches(_local(config), runs, told), as_json=as_json)
 
 
 @bench.command(name="run")
@@ -77,7 +79,20 @@ def crash(runs: int, seed: int, only: int | None, *, dead_controller: bool, as_j
 def all_(config: Path | None, as_json: bool) -> None:
     """Every benchmark, each with its default size."""
     told = (lambda _: None) if as_json else (lambda text: click.echo(text, err=True))
-    _show(launch_bench.run(_local(config), 20, told), as_json=as_json)
+    _show(_launches(_local(config), 20, told), as_json=as_json)
+
+
+def _launches(settings: Settings, runs: int, told: Callable[[str], None]) -> Outcome:
+    if os.geteuid() != 0:
+        raise Refused("The peers are plain containers: run this benchmark as root.")
+    from controller.adapters.wiring import make_deps  # noqa: PLC0415 - the chain library loads for a second
+
+    deps = make_deps(settings)
+    with open_place(settings.host, settings.sessions.image_id) as place:
+        measure = launch_bench.Measure(
+            settings, place, lambda session: plain(session_admin.story(deps, session)), told
+        )
+        return launch_bench.run(measure, runs)
 
 
 def _session_runs(settings: Settings, runs: int, image: str | None, told: Callable[[str], None]) -> Outcome:

@@ -117,7 +117,7 @@ class Visitor:
         """Claim a session. Returns its id."""
         return str(self.post("sessions", profile=profile, fresh_start=False)["id"])
 
-    def wait_running(self, timeout_s: float = 90) -> dict[str, Any]:
+    def wait_running(self, timeout_s: float = 90, look_again_s: float = POLL_S) -> dict[str, Any]:
         """Wait until the claimed session runs. Returns its view; raises VisitFailed if it ended instead."""
         seen: dict[str, Any] = {}
 
@@ -128,7 +128,7 @@ class Visitor:
             seen.update(answer["session"])
             return bool(seen["state"] == "running")
 
-        self.wait("the desktop's start", running, timeout_s)
+        self.wait("the desktop's start", running, timeout_s, look_again_s)
         return seen
 
     async def look(self, session: str, screenshot: Path | None = None) -> None:
@@ -147,13 +147,15 @@ class Visitor:
         self.post(f"sessions/{session}/end")
         self.wait("the session's end", lambda: self.get("sessions/current")["session"] is None, 90)
 
-    def wait(self, what: str, done: Callable[[], bool], timeout_s: float) -> None:
+    def wait(
+        self, what: str, done: Callable[[], bool], timeout_s: float, look_again_s: float = POLL_S
+    ) -> None:
         """Ask until `done`; raises VisitFailed after `timeout_s` seconds."""
         deadline = time.monotonic() + timeout_s
         while not done():
             if time.monotonic() > deadline:
                 raise VisitFailed(f"Waited {timeout_s:.0f} s for {what}.")
-            time.sleep(POLL_S)
+            time.sleep(look_again_s)
 
     def _rpc(self, method: str, *params: Any) -> Any:
         call = {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}

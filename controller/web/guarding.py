@@ -24,7 +24,7 @@ R = TypeVar("R")
 
 SAFE = ("GET", "HEAD", "OPTIONS")
 # Asked by machines of the platform, which know no origin: a bearer token, or nothing worth guarding.
-MACHINES = {"internal.guard_report", "files.healthz"}
+MACHINES = {"internal.guard_report", "internal.show_metrics", "files.healthz"}
 # Before or without a sign-in there is no token; these rest on Origin (and the pre-login cookie).
 WITHOUT_TOKEN = {"account.start_sign_in", "account.sign_in", "local.rpc", "local.faucet"}
 # sendBeacon cannot set headers.

@@ -1,4 +1,4 @@
-"""What machines ask: reports of guards, and figures for monitoring. A bearer token, no cookies or origin."""
+"""What machines ask: guards' reports, and figures for monitoring. A bearer token, no cookies, no origin."""
 
 from __future__ import annotations
 
