@@ -16,7 +16,7 @@ from controller.services.ports import Block
 from controller.services.prices import Asset, Trusted, price_of
 
 PRICE_LIFE_MS = 3_000
-HOLDING_LIFE_MS = 10_000
+HOLDING_LIFE_MS = 5_000
 HOLDINGS_KEPT = 4_096
 # Which block was days ago is the same for every wallet and hardly moves.
 DAYS_AGO_LIFE_MS = 300_000

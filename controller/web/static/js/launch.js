@@ -71,6 +71,7 @@ export async function refreshRates() {
 function noticeCredit() {
   toast(state.session && state.session.state === "running" && !state.session.detached ? "Your deposit is credited. Your desktop goes on in its tab." : "Your deposit is credited.");
   state.credited = Date.now();
+  refreshRates().catch(() => {});
   if (!tooLow()) state.paying = null;
   if (state.returnTo && state.returnTo === state.session?.id) goTo(state.returnTo);
 }
@@ -123,6 +124,8 @@ async function poll() {
   }
   setTimeout(poll, interval());
 }
+
+addEventListener("hashchange", () => { if (location.hash === "#top-up") { state.paying = true; draw(); } });
 
 async function start() {
   state.config = await get("config");

@@ -42,9 +42,10 @@ function lasts(gpuMs) {
 }
 
 function agree(quote) {
-  const { answer, row } = state.sending;
+  const { row } = state.sending;
+  const answer = (yes) => () => state.sending?.answer?.(yes);
   return [h("p", { class: "warn" }, quote.why),
     h("p", { class: "actions" },
-      h("button", { type: "button", class: "button", id: "send-anyway", onclick: () => answer?.(true) }, `Send ${symbol(row.rail)}`),
-      h("button", { type: "button", class: "button quiet", id: "send-not", onclick: () => answer?.(false) }, "Not now"))];
+      h("button", { type: "button", class: "button", id: "send-anyway", onclick: answer(true) }, `Send ${symbol(row.rail)}`),
+      h("button", { type: "button", class: "button quiet", id: "send-not", onclick: answer(false) }, "Not now"))];
 }

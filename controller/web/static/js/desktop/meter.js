@@ -56,7 +56,7 @@ export function startMeter(root, session, on) {
     low.classList.toggle("critical", paused || leftMs() < 180000);
     if (low.dataset.text === left) return;
     low.dataset.text = left;
-    low.replaceChildren(left, Object.assign(document.createElement("a"), { href: "/launch", target: "_blank", rel: "noopener", textContent: "Top up in a new tab" }));
+    low.replaceChildren(left, Object.assign(document.createElement("a"), { href: "/launch#top-up", target: "_blank", rel: "noopener", textContent: "Top up in a new tab" }));
   }
 
   const beats = setInterval(beat, Number(root.dataset.heartbeatS) * 1000);
