@@ -71,7 +71,7 @@ class ManualChain:
         self._time = self._kept_time = 0
         self._before: dict[int, str] = {}  # block -> the snapshot taken before it was mined
         self.top = 0  # the highest block there ever was in this story
-        self.base = 0
+        self.base = self.mined = 0
 
     def keep(self) -> None:
         """What is on the chain now is where each story begins."""
@@ -84,6 +84,7 @@ class ManualChain:
         self.wire("evm_revert", self._snapshot)
         self._snapshot = str(self.wire("evm_snapshot"))
         self.wire("evm_setAutomine", False)
+        self.wire("anvil_setCoinbase", address("builder"))
         self._time, self.changed = self._kept_time, lambda: None
         self._before.clear()
         for node in self.nodes.values():
@@ -117,6 +118,7 @@ class ManualChain:
         self.wire("evm_setNextBlockTimestamp", self._time)
         self.wire("evm_mine")
         self.top = max(self.top, self.head())
+        self.mined += 1
         self._happened()
 
     def reorg(self, depth: int, again: list[tuple[Sent, int]] | None = None, *, longer: int = 0) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +16,7 @@ from unittest import mock
 
 import httpx
 
+from controller.adapters import chain_node
 from deposits.schedule import Killed, Scheduler
 
 Answer = Callable[[str, list[Any]], Any]
@@ -98,21 +99,25 @@ class Transport(httpx.BaseTransport):
         self._nodes, self._scheduler = nodes, scheduler
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        asked = json.loads(request.content)
+        asked = json.loads(request.read())
         node = self._nodes[request.url.host]
         questions = asked if isinstance(asked, list) else [asked]
-        fault = (
-            self._scheduler.step("ask " + " ".join(_told(q) for q in questions[:3]))
-            if self._scheduler
-            else None
-        )
+        self._step("ask " + " ".join(_told(q) for q in questions[:3]), request)
+        said = []
+        for place, question in enumerate(questions):
+            if place and place == len(questions) // 2:
+                self._step("ask the rest", request)  # a node may change its mind in the middle of a batch
+            said.append(self._one(node, question))
+        body = json.dumps(said if isinstance(asked, list) else said[0]).encode()
+        return httpx.Response(200, stream=httpx.ByteStream(body))
+
+    def _step(self, label: str, request: httpx.Request) -> None:
+        fault = self._scheduler.step(label) if self._scheduler else None
         if fault == "kill" and self._scheduler:
             self._scheduler.die()
             raise Killed
         if fault:
             raise httpx.ReadError("the connection was cut", request=request)
-        said = [self._one(node, question) for question in questions]
-        return httpx.Response(200, json=said if isinstance(asked, list) else said[0])
 
     @staticmethod
     def _one(node: Node, question: dict[str, Any]) -> dict[str, Any]:
@@ -132,14 +137,20 @@ def _told(question: dict[str, Any]) -> str:
 
 
 @contextmanager
-def in_place_of_http(nodes: dict[str, Node], scheduler: Scheduler | None) -> Any:
-    """Chain readers made inside ask these nodes."""
-    real = httpx.Client
+def in_place_of_http(
+    nodes: dict[str, Node], scheduler: Scheduler | None, monotonic: Callable[[], float]
+) -> Iterator[None]:
+    """Chain readers made inside ask these nodes, and rest those that failed by this clock."""
+    real, begin = httpx.Client, chain_node.Node.__init__
 
-    def client(**options: Any) -> httpx.Client:
-        return real(transport=Transport(nodes, scheduler), timeout=options.get("timeout"))
+    def client(**_: Any) -> httpx.Client:
+        return real(transport=Transport(nodes, scheduler))
 
-    with mock.patch("httpx.Client", client):
+    def made(node: chain_node.Node, *arguments: Any, **options: Any) -> None:
+        begin(node, *arguments, **options)
+        node._monotonic = monotonic
+
+    with mock.patch("httpx.Client", client), mock.patch.object(chain_node.Node, "__init__", made):
         yield
 
 

@@ -27,17 +27,18 @@ from deposits.stage import Stage
 Mode = Literal["watcher", "hint", "race"]
 Story = Callable[["Play"], Iterator[str]]
 CALM_STEPS = 60
+LOOK_AGAIN_MS = 61_000
 TRIES = 25
 STRANGER = "mallory"
 
 
 @dataclass(frozen=True)
 class Case:
-    """A named story. `expect` counts what the oracle must find on the chain, so that no story runs empty."""
+    """A named story. Seeds take its modes in turn: watchers only, pasted hashes only, both. `expect` counts what the oracle must find on the chain, so that no story runs empty."""
 
     name: str
     story: Story
-    mode: Mode
+    modes: tuple[Mode, ...]
     expect: dict[str, int]
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     claims: int = 0
@@ -55,6 +56,7 @@ class Result:
 
     case: str
     seed: int
+    mode: Mode
     order_hash: str
     steps: int
     verdict: Verdict
@@ -80,7 +82,13 @@ class Play:
     finished: bool = False
     settings: Any = None
     readers: list[Web3Chain] = field(default_factory=list)
+    later_ms: int = 0
     clock_ms: Iterator[int] = field(default_factory=lambda: itertools.count())
+
+    @property
+    def mode(self) -> Mode:
+        """Who looks for the money."""
+        return self.case.modes[self.seed % len(self.case.modes)]
 
     @property
     def chain(self) -> ManualChain:
@@ -92,7 +100,7 @@ class Play:
 
     def now_ms(self) -> int:
         """The server's clock: the chain's time, a millisecond later at each look."""
-        return self.chain.time_s * 1000 + next(self.clock_ms)
+        return self.chain.time_s * 1000 + self.later_ms + next(self.clock_ms)
 
     def mine(self, blocks: int = 1, chain: ManualChain | None = None) -> Iterator[str]:
         """Blocks, one step each."""
@@ -135,7 +143,9 @@ class Play:
         """The ports of one process."""
         database = self.stage.database(actor)
         database.scheduler = self.scheduler
-        with in_place_of_http(self.stage.nodes(), self.scheduler):
+        with in_place_of_http(
+            self.stage.nodes(), self.scheduler, lambda: self.chain.time_s + self.later_ms / 1000
+        ):
             chains = {c.chain_id: Web3Chain(self.settings, c) for c in self.settings.chains}
         self.readers += chains.values()
         numbers = itertools.count(1)
@@ -155,7 +165,8 @@ def play(case: Case, seed: int, stage: Stage) -> Result:
     """Run one interleaving and judge it. The seed decides everything."""
     name = f"{case.name}:{seed}"
     rng = random.Random(f"weather {name}")
-    run = Scheduler(name, _weather(case, rng))
+    mode = case.modes[seed % len(case.modes)]
+    run = Scheduler(name, _weather(case, mode, rng))
     played = Play(case, seed, stage, run)
     stage.begin(case.chains)
     played.settings = stage.settings(case.settings)
@@ -180,15 +191,17 @@ def play(case: Case, seed: int, stage: Stage) -> Result:
     problems += [f for f in verdict.findings if not any(known in f for known in case.findings)]
     problems += _unlike(case, verdict)
     problems += case.check(played) if case.check else []
-    return Result(case.name, seed, run.order_hash, len(run.order), verdict, problems, run.faults, run.order)
+    return Result(
+        case.name, seed, mode, run.order_hash, len(run.order), verdict, problems, run.faults, run.order
+    )
 
 
-def _weather(case: Case, rng: random.Random) -> list[Planned]:
+def _weather(case: Case, mode: Mode, rng: random.Random) -> list[Planned]:
     """What goes wrong besides the story itself, if anything."""
     if not case.weather or rng.random() < 0.45:
         return []
     actors = {"watcher": ["watcher-1", "watcher-2"], "hint": ["payer", "stranger"]}
-    names = actors.get(case.mode) or [*actors["watcher"], *actors["hint"]]
+    names = actors.get(mode) or [*actors["watcher"], *actors["hint"]]
     faults: list[Any] = ["kill", "kill", "cut", "cut after"]
     planned = [
         Planned(rng.choice(names), int(rng.expovariate(1 / 60)) + 1, rng.choice(faults))
@@ -200,10 +213,10 @@ def _weather(case: Case, rng: random.Random) -> list[Planned]:
 def _cast(played: Play) -> None:
     """Who plays, by the case's mode."""
     add = played.scheduler.add
-    if played.case.mode in {"watcher", "race"}:
+    if played.mode in {"watcher", "race"}:
         for number in (1, 2):
             add(f"watcher-{number}", lambda n=number: _process(played, f"watcher-{n}", _watch))
-    if played.case.mode in {"hint", "race"}:
+    if played.mode in {"hint", "race"}:
         for who, wallet in (("payer", None), ("stranger", STRANGER)):
             add(who, lambda who=who, wallet=wallet: _process(played, who, _paste(wallet)))
     for number in range(played.case.claims):
@@ -302,11 +315,14 @@ def _calm(played: Play) -> None:
         for _ in range(played.settings.chain.confirmations if played.case.settles else 0):
             chain.mine()
     played.scheduler = Scheduler("calm")
-    deps = played.deps("calm")
+    deps, quiet = played.deps("calm"), 0
     for _ in range(CALM_STEPS):
         with suppress(Unavailable):
-            if watch_all(deps) == 0:
-                return
+            quiet = quiet + 1 if watch_all(deps) == 0 else 0
+        if quiet == 2:
+            return
+        # What waits for a price, a second node or a tier is looked at again after a while.
+        played.later_ms += LOOK_AGAIN_MS if quiet else 0
     raise RuntimeError("the watcher finds something to do for ever")
 
 

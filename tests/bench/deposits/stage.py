@@ -24,6 +24,7 @@ USDC_MINIMUM = DOLLAR
 AXGT_MINIMUM = 100 * ETHER
 PAYERS = ("alice", "bob", "carol", "mallory", "whale")
 TRUNCATE_EVERY = 40
+OLD_AFTER = 1_500  # anvil forgets the state of blocks after some thousands, also of those that were reverted
 _names = itertools.count(1)
 
 
@@ -36,7 +37,7 @@ class Stage:
         self.url = cluster.url(self.name)
         self.conninfo = f"host={cluster.socket_dir} user=postgres dbname={self.name}"
         self._anvil, self._ports = anvil, ports
-        self._open = ExitStack()
+        self._open, self._chains_open = ExitStack(), ExitStack()
         self._admin = self._open.enter_context(psycopg.connect(self.conninfo, autocommit=True))
         self._admin.execute("SET session_replication_role = replica")
         self._databases: dict[str, SteppedDatabase] = {}
@@ -52,12 +53,17 @@ class Stage:
     def close(self) -> None:
         for database in self._databases.values():
             database.engine.dispose()
+        self._chains_open.close()
         self._open.close()
 
     def begin(self, chains: int) -> None:
         """Everything as it was at the start."""
+        if any(chain.mined > OLD_AFTER for chain in self.chains):
+            self._chains_open.close()
+            self.chains = []
         while len(self.chains) < chains:
-            self.chains.append(self._open.enter_context(_peopled(self._anvil, self._ports, len(self.chains))))
+            made = _peopled(self._anvil, self._ports, len(self.chains))
+            self.chains.append(self._chains_open.enter_context(made))
         for chain in self.chains:
             chain.back()
         self._empty()
@@ -125,49 +131,51 @@ class Stage:
                 "daily_cap_gpu_minutes_total": 10**9,
             },
         }
-        merged = {name: {**values, **changed.get(name, {})} for name, values in base.items()}
+        merged = {name: {**values, **self._named(changed.get(name, {}))} for name, values in base.items()}
         return make_settings(self.url, **{**changed, **merged})
+
+    def _named(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Addresses of the chain's contracts, which cases call by their names in the deployment."""
+        return {
+            key: getattr(self.chains[0].deployment, value) if str(key).endswith("_feed") else value
+            for key, value in values.items()
+        }
 
     def terms(self, settings: Settings) -> Terms:
         """The same in the oracle's words, from the case's own numbers."""
         where = self.chains[0].deployment
-        chains = []
-        for chain, watched in zip(self.chains, settings.chains, strict=False):
-            tokens = {where.usdc.lower(): "usdc", where.axgt.lower(): "axgt"}
-            usdc_id = settings.usdc.chain_id or self.chains[0].chain_id
-            here = {
-                t: a
-                for t, a in tokens.items()
-                if (a == "usdc") == (usdc_id == chain.chain_id) or chain is self.chains[0] and a == "axgt"
-            }  # noqa: E501
-            if chain is not self.chains[0]:
-                here.pop(where.axgt.lower(), None)
-            chains.append(
-                Ledgered(
-                    chain_id=chain.chain_id,
-                    rpc_url=chain.wire.url,
-                    revenue=(chain.revenue, *(a.lower() for a in watched.former_revenue_wallets)),
-                    tokens=here,
-                    first_block=chain.base + 1,
-                    confirmations=watched.confirmations,
-                    traced=watched.trace == "auto",
-                )
-            )
-        rails = (
-            ("eth", settings.eth.enabled),
-            ("usdc", settings.usdc.enabled),
-            ("axgt", settings.axgt.enabled),
-        )
+        rails = ("eth", settings.eth), ("usdc", settings.usdc), ("axgt", settings.axgt)
         return Terms(
-            chains=tuple(chains),
+            chains=tuple(self._watched(n, settings) for n in range(len(settings.chains))),
             conninfo=self.conninfo,
-            enabled=frozenset(name for name, on in rails if on),
+            enabled=frozenset(name for name, rail in rails if rail.enabled),
             minimum={"eth": ETH_MINIMUM, "usdc": USDC_MINIMUM, "axgt": AXGT_MINIMUM},
             eth_feed=where.eth_usd_feed,
             axgt=where.axgt.lower(),
+            usdc=where.usdc.lower(),
             usdc_feed=settings.usdc.usd_feed,
             axgt_pool=where.axgt_pool,
             axgt_feed=where.axgt_usd_feed,
+            axgt_floor_usd=settings.axgt.liquidity_floor_usd,
+        )
+
+    def _watched(self, number: int, settings: Settings) -> Ledgered:
+        chain, watched = self.chains[number], settings.chains[number]
+        tokens = {} if number else {chain.deployment.axgt.lower(): "axgt"}
+        if settings.usdc.chain_id in {chain.chain_id, *([] if number else [None])}:
+            tokens[chain.deployment.usdc.lower()] = "usdc"
+        cap = watched.provisional_cap_minutes
+        return Ledgered(
+            chain_id=chain.chain_id,
+            rpc_url=chain.wire.url,
+            revenue=(chain.revenue, *(a.lower() for a in watched.former_revenue_wallets)),
+            tokens=tokens,
+            first_block=watched.start_block,
+            confirmations=watched.confirmations,
+            traced=watched.trace == "auto",
+            sequencer=watched.sequencer_feed,
+            sequencer_grace_s=watched.sequencer_grace_s,
+            cap_gpu_ms=None if cap is None else cap * 60_000,
         )
 
 

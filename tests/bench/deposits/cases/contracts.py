@@ -178,10 +178,37 @@ def relayed(p: Play, asset: str) -> Iterator[str]:
 
 
 @case(suspense=1)
-def reward_out_of_nothing(p: Play, _: str) -> Iterator[str]:
-    """A withdrawal or a block reward: the balance grows and no transaction says why."""
+def block_reward(p: Play, _: str) -> Iterator[str]:
+    """The revenue wallet builds a block: its balance grows by the fees, and no transaction says so."""
     yield "reward"
-    p.chain.set_balance(p.chain.revenue, p.chain.balance(p.chain.revenue) + 3 * ETHER)
+    p.chain.wire("anvil_setCoinbase", p.chain.revenue)
+    p.chain.send("carol", address("bob"), 1)
+    p.chain.mine()
+    p.chain.wire("anvil_setCoinbase", address("builder"))
+    yield from p.mine(6)
+
+
+@case(suspense=1, credited=1)
+def block_reward_beside_a_payment(p: Play, _: str) -> Iterator[str]:
+    yield "reward"
+    p.chain.wire("anvil_setCoinbase", p.chain.revenue)
+    p.pay("alice/1", "alice", MINIMUM["eth"])
+    p.chain.mine()
+    p.chain.wire("anvil_setCoinbase", address("builder"))
+    yield from p.mine(6)
+
+
+@case(suspense=1)
+def left_by_self_destruct(p: Play, _: str) -> Iterator[str]:
+    yield "bequeath"
+    forward(p, "1", "bequeath", p.chain.revenue, wei=ETHER)
+    yield from p.mine(6)
+
+
+@case(suspense=1)
+def left_twice_and_once_undone(p: Play, _: str) -> Iterator[str]:
+    yield "bequeath"
+    forward(p, "1", "bequeathTwice", p.chain.revenue, wei=ETHER)
     yield from p.mine(6)
 
 

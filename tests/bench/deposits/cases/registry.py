@@ -1,4 +1,4 @@
-"""How a story becomes cases: one for each asset it makes sense for, times who looks for the money."""
+"""How a story becomes cases: one for each asset that it makes sense for."""
 
 from __future__ import annotations
 
@@ -24,9 +24,8 @@ def case(
     """Make cases of a story.
 
     Args:
-        assets: each a case of its own, the first one in every mode, the others with all at once; none: one
-            case without an asset.
-        modes: who looks for the money.
+        assets: each a case of its own; none: one case without an asset.
+        modes: who looks for the money; the seeds take them in turn.
         name: instead of the function's.
         rest: fields of `Case`; numbers among them are what the oracle must count at the end.
     """
@@ -35,14 +34,13 @@ def case(
 
     def made(story: Teller) -> Teller:
         for asset in assets or ("",):
-            for mode in modes if asset in {"", *assets[:1]} else modes[-1:]:
-                known = "/".join(w for w in ((name or story.__name__).replace("_", "-"), asset, mode) if w)
+            known = "/".join(w for w in ((name or story.__name__).replace("_", "-"), asset) if w)
 
-                def told(play: Play, asset: str = asset) -> Iterator[str]:
-                    return story(play, asset)
+            def told(play: Play, asset: str = asset) -> Iterator[str]:
+                return story(play, asset)
 
-                assert known not in CASES, known
-                CASES[known] = Case(known, told, mode, expect, **rest)
+            assert known not in CASES, known
+            CASES[known] = Case(known, told, tuple(modes), expect, **rest)
         return story
 
     return made

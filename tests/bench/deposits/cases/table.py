@@ -1,6 +1,6 @@
 """Every case, by name."""
 
-from deposits.cases import amounts, contracts, payments, reorgs
+from deposits.cases import amounts, contracts, nodes, operators, payments, prices, reorgs
 from deposits.cases.registry import CASES
 
-__all__ = ["CASES", "amounts", "contracts", "payments", "reorgs"]
+__all__ = ["CASES", "amounts", "contracts", "nodes", "operators", "payments", "prices", "reorgs"]

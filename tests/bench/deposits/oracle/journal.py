@@ -11,6 +11,10 @@ import psycopg
 from psycopg.rows import dict_row
 
 
+# Whatever a transfer does with a deposit, its key names the transaction and the place in it.
+KEY = re.compile(r"(?P<tx_hash>0x[0-9a-f]{64}):(?P<position>log:\d+|eth:[\d./]+|unexplained)")
+
+
 @dataclass(frozen=True)
 class Row:
     """One money event."""
@@ -24,8 +28,7 @@ class Row:
     block: int
     block_hash: str
     state: str
-    credited: int | None
-    booked: str | None
+    booked: bool
 
 
 @dataclass
@@ -35,7 +38,8 @@ class Journal:
     rows: list[Row] = field(default_factory=list)
     accounts: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     told: dict[str, int] = field(default_factory=dict)  # what the account rows themselves say
-    live: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
+    live: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))  # live credits
+    brought: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))  # GPU-ms, net
     quotes: list[dict[str, Any]] = field(default_factory=list)
     cursors: dict[int, tuple[int, str | None]] = field(default_factory=dict)
     bridged: list[str] = field(default_factory=list)  # transfers between accounts of different units
@@ -72,8 +76,7 @@ def _row(event: dict[str, Any]) -> Row:
         block=event["block_number"],
         block_hash=event["block_hash"],
         state=event["state"],
-        credited=event["credited_gpu_ms"],
-        booked=event["evidence"].get("booked"),
+        booked=bool(event["credited_gpu_ms"] or event["evidence"].get("booked")),
     )
 
 
@@ -83,10 +86,13 @@ def _post(found: Journal, transfer: dict[str, Any]) -> None:
     found.accounts[transfer["credit"]] += amount
     if transfer["du"] != transfer["cu"]:
         found.bridged.append(transfer["key"])
-    why = transfer["evidence"]
-    if transfer["kind"] == "deposit":
-        found.live[why["tx_hash"], why["position"]] += 1
-    elif transfer["kind"] == "reversal":
-        for tx_hash, position in found.live:
-            if re.search(rf":{tx_hash}:{re.escape(position)}(:\d+)?$", why["reverses"]):
-                found.live[tx_hash, position] -= 1
+    event = KEY.search(transfer["key"])
+    if event is None:
+        return
+    place = event["tx_hash"], event["position"]
+    if transfer["credit"].startswith("user:"):
+        found.brought[place] += amount
+        found.live[place] += transfer["kind"] == "deposit"
+    elif transfer["debit"].startswith("user:"):
+        found.brought[place] -= amount
+        found.live[place] -= transfer["key"].startswith("rev:dep:")

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from deposits.oracle import worth
 from deposits.oracle.journal import Journal, read
 from deposits.oracle.money import NOBODY, Fact, Money, walk
+from deposits.oracle.quoted import Quotes
 from deposits.oracle.rpc import Asker
 from deposits.oracle.terms import Ledgered, Terms
 
@@ -65,9 +66,9 @@ def judge(terms: Terms) -> Verdict:
         balances: dict[str, int] = defaultdict(int)
         for chain, asker in zip(terms.chains, askers, strict=True):
             money = walk(asker, chain)
-            dues = [_due(askers[0], terms, chain, money, fact) for fact in money.facts]
+            dues = _dues(asker, terms, chain, money, journal)
             _events(verdict, journal, chain, dues)
-            for wallet, gpu_ms in _credits(verdict, journal, dues).items():
+            for wallet, gpu_ms in _credits(verdict, journal, chain, dues).items():
                 balances[wallet] += gpu_ms
             _drift(verdict, journal, chain, money, dues)
         _balances(verdict, journal, balances)
@@ -78,6 +79,16 @@ def judge(terms: Terms) -> Verdict:
     return verdict
 
 
+def _dues(asker: Asker, terms: Terms, chain: Ledgered, money: Money, journal: Journal) -> list[Due]:
+    quotes = Quotes(asker, terms, chain, journal.quotes)
+    dues = []
+    for fact in sorted(money.facts, key=lambda f: f.block):
+        due = _due(asker, terms, chain, money, fact)
+        quoted = quotes.value(fact) if due.fate in {"credit", "price"} else None
+        dues.append(due if quoted is None else Due(fact, "credit", quoted, 0))
+    return dues
+
+
 def _due(asker: Asker, terms: Terms, chain: Ledgered, money: Money, fact: Fact) -> Due:
     if money.head - fact.block + 1 < chain.confirmations:
         return Due(fact, "confirm")
@@ -85,8 +96,8 @@ def _due(asker: Asker, terms: Terms, chain: Ledgered, money: Money, fact: Fact) 
         return Due(fact, "own")
     if fact.payer == NOBODY or fact.payer in terms.own or fact.asset not in terms.enabled or fact.doubtful:
         return Due(fact, "suspense")
-    found = worth.value(asker, terms, fact)
-    return Due(fact, "credit", *found[:2]) if found else Due(fact, "price")
+    found = worth.value(asker, terms, chain, fact)
+    return Due(fact, "credit", *found) if found else Due(fact, "price")
 
 
 def _same(fact: Fact) -> tuple[object, ...]:
@@ -111,7 +122,7 @@ def _events(verdict: Verdict, journal: Journal, chain: Ledgered, dues: list[Due]
         elif row is not None and row.block_hash != due.fact.block_hash:
             verdict.wrong.append(f"{due.fact.tx_hash} is kept in another block than it is in")
     for row in rows:
-        if row.state in GONE and (row.credited or row.booked):
+        if row.state in GONE and (row.booked or journal.brought[row.tx_hash, row.position]):
             verdict.doubled.append(f"{row.tx_hash} is gone and still booked")
 
 
@@ -126,11 +137,11 @@ def _state(journal: Journal, due: Due, taken: set[int]) -> tuple[str, int]:
             and due.fact.position in {None, row.position}
         ):
             taken.add(place)
-            return row.state, row.credited or 0
+            return row.state, journal.brought[row.tx_hash, row.position]
     return "missing", 0
 
 
-def _credits(verdict: Verdict, journal: Journal, dues: list[Due]) -> dict[str, int]:
+def _credits(verdict: Verdict, journal: Journal, chain: Ledgered, dues: list[Due]) -> dict[str, int]:
     """What each wallet must have, and whether each event says so."""
     due_to: dict[str, int] = defaultdict(int)
     taken: set[int] = set()
@@ -140,12 +151,23 @@ def _credits(verdict: Verdict, journal: Journal, dues: list[Due]) -> dict[str, i
         if due.fate != "credit":
             _uncredited(verdict, due, state)
             continue
+        if state == "confirming" and _capped(chain, journal, due):
+            verdict.waiting += 1
+            continue
         groups[due.fact.payer, due.fact.asset].append((due, state))
         if state in CREDITED:
             due_to[due.fact.payer] += _agreed(verdict, due, brought)
     for group in groups.values():
         _group(verdict, group)
     return due_to
+
+
+def _capped(chain: Ledgered, journal: Journal, due: Due) -> bool:
+    """Whether a payment has to wait, since its wallet has all that it may have before anything is final."""
+    if chain.cap_gpu_ms is None:
+        return False
+    open_ = [r for r in journal.rows if r.state == "credited" and r.payer == due.fact.payer]
+    return sum(journal.brought[r.tx_hash, r.position] for r in open_) + due.gpu_ms > chain.cap_gpu_ms
 
 
 # The states that a payment may be in which nobody is credited for.
@@ -200,7 +222,10 @@ def _drift(verdict: Verdict, journal: Journal, chain: Ledgered, money: Money, du
     """The journal's chain accounts against what the revenue wallets' balances grew by."""
     for asset, grown in money.grown.items():
         code = f"{chain.chain_id}:{asset}"
-        new = sum(d.fact.amount for d in dues if d.fact.asset == asset and d.fate in {"confirm", "own"})
+        # A transaction's own value was spent by one of our wallets, too, where it is a move between them.
+        apart = {"confirm", "own"} if asset == "eth" else {"confirm"}
+        new = sum(d.fact.amount for d in dues if d.fact.asset == asset and d.fate in apart)
+        new += _held(journal, chain, asset)
         doubtful = sum(d.fact.amount for d in dues if d.fact.asset == asset and d.fact.doubtful)
         booked = -journal.accounts.get(f"chain:{code}", 0)
         came = grown + (money.spent if asset == "eth" else 0) - new
@@ -209,6 +234,12 @@ def _drift(verdict: Verdict, journal: Journal, chain: Ledgered, money: Money, du
         kept = sum(journal.accounts.get(f"{side}:{code}", 0) for side in ("received", "suspense", "returned"))
         if kept != booked:
             verdict.wrong.append(f"{booked} {asset} came in, {kept} are kept for somebody")
+
+
+def _held(journal: Journal, chain: Ledgered, asset: str) -> int:
+    """What waits unbooked under the cap on credit that is not final; `_capped` saw that it has to."""
+    rows = [r for r in journal.rows if r.state == "confirming" and r.asset == asset]
+    return sum(r.amount for r in rows) if chain.cap_gpu_ms is not None else 0
 
 
 def _balances(verdict: Verdict, journal: Journal, due_to: dict[str, int]) -> None:

@@ -14,7 +14,8 @@ from deposits.oracle.terms import Ledgered
 
 TRANSFER = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
 NOBODY = "0x" + "0" * 40
-MOVES_VALUE = {"CALL", "CREATE", "CREATE2", "SELFDESTRUCT"}
+# What a dying contract leaves was paid by nobody who could ever ask for it: it stays unexplained.
+MOVES_VALUE = {"CALL", "CREATE", "CREATE2"}
 
 
 @dataclass(frozen=True)

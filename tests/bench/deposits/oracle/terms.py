@@ -17,6 +17,9 @@ class Ledgered:
     first_block: int
     confirmations: int
     traced: bool = True
+    sequencer: str | None = None
+    sequencer_grace_s: int = 3_600
+    cap_gpu_ms: int | None = None
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,8 @@ class Terms:
     axgt_pool: str | None = None
     axgt_feed: str | None = None
     axgt_within: Fraction = Fraction(5, 100)
+    axgt_floor_usd: int = 50_000
+    usdc: str = ""
     bonus_bps: int = 2_500
     usd_per_hour: Fraction = Fraction(1)
     decimals: tuple[tuple[str, int], ...] = (("eth", 18), ("usdc", 6), ("axgt", 18))

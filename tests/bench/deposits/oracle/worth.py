@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from fractions import Fraction
 from math import floor
-from typing import Any
-
-from deposits.oracle.money import Fact, hexed
+from deposits.oracle.money import Fact
 from deposits.oracle.rpc import Asker
-from deposits.oracle.terms import Terms
+from deposits.oracle.terms import Ledgered, Terms
 
 MS_PER_HOUR = 3_600_000
 LATEST_ROUND = "0xfeaf968c"
@@ -21,6 +19,14 @@ def _words(data: str | None) -> list[int]:
 
 def _signed(word: int) -> int:
     return word - 2**256 if word >= 2**255 else word
+
+
+def sequencer_up(asker: Asker, chain: Ledgered, fact: Fact) -> bool:
+    """Whether the chain's sequencer was up at the payment's block, and had been for its grace."""
+    if chain.sequencer is None:
+        return True
+    words = _call(asker, chain.sequencer, LATEST_ROUND, fact.block_hash)
+    return words[1] == 0 and fact.time_s - words[2] >= chain.sequencer_grace_s
 
 
 def _call(asker: Asker, to: str, data: str, block_hash: str) -> list[int]:
@@ -48,6 +54,9 @@ def discount(asker: Asker, terms: Terms, fact: Fact) -> int:
 def pool_usd(asker: Asker, terms: Terms, fact: Fact) -> Fraction | None:
     """The lower of the pool's half-hour and present price of an AXGT, in dollars, if the second source agrees."""
     assert terms.axgt_pool
+    holds = "0x70a08231" + terms.axgt_pool[2:].lower().rjust(64, "0")
+    if _call(asker, terms.usdc, holds, fact.block_hash)[0] < terms.axgt_floor_usd * 10**6:
+        return None
     slot = _call(asker, terms.axgt_pool, "0x3850c7bd", fact.block_hash)
     ago = "".join(f"{n:064x}" for n in (0x20, 2, 1800, 0))
     seen = _call(asker, terms.axgt_pool, "0x883bdbfd" + ago, fact.block_hash)
@@ -65,9 +74,11 @@ def pool_usd(asker: Asker, terms: Terms, fact: Fact) -> Fraction | None:
     return usd
 
 
-def value(asker: Asker, terms: Terms, fact: Fact) -> tuple[int, int, int] | None:
-    """GPU-milliseconds, minimum and discount of a payment; `asker` reads the home chain."""
+def value(asker: Asker, terms: Terms, chain: Ledgered, fact: Fact) -> tuple[int, int] | None:
+    """GPU-milliseconds and minimum of a payment, read at its own block of its own chain."""
     scale = 10 ** dict(terms.decimals)[fact.asset]
+    if (fact.asset != "usdc" or terms.usdc_feed) and not sequencer_up(asker, chain, fact):
+        return None
     bonus, off, usd = 0, 0, Fraction(1)
     if fact.asset == "eth":
         price = feed(asker, terms.eth_feed, fact, terms.feed_age_s)
@@ -85,10 +96,4 @@ def value(asker: Asker, terms: Terms, fact: Fact) -> tuple[int, int, int] | None
         usd, bonus = price, terms.bonus_bps
     dollars = Fraction(fact.amount, scale) * usd * Fraction(10_000 + bonus, 10_000)
     gpu_ms = floor(dollars / terms.usd_per_hour * MS_PER_HOUR * Fraction(10_000, 10_000 - off))
-    return gpu_ms, terms.minimum[fact.asset] * (10_000 - off) // 10_000, off
-
-
-def balance_of(asker: Asker, holder: str) -> int:
-    """Wei of an address at the head."""
-    answer: Any = asker.one("eth_getBalance", holder, "latest")
-    return hexed(answer)
+    return gpu_ms, terms.minimum[fact.asset] * (10_000 - off) // 10_000
