@@ -116,7 +116,7 @@ class Chain:
             "gas": 1_500_000,
             "maxFeePerGas": 100 * 10**9,
             "maxPriorityFeePerGas": 10**9,
-            "chainId": CHAIN_ID,
+            "chainId": self.deployment.chain_id,
         }
         return sender.sign_transaction({**request, **fields}).raw_transaction.to_0x_hex()
 
@@ -210,9 +210,15 @@ class Chain:
 
 
 @contextmanager
-def run_chain(*options: str, hardfork: str = HARDFORK) -> Iterator[Chain]:
-    """A chain with its contracts, gone at the end. `hardfork="prague"` brings EIP-7702."""
-    with Anvil(anvil_program(node_folder()), free_port(), options, hardfork=hardfork) as node:
+def run_chain(*options: str, hardfork: str = HARDFORK, chain_id: int = CHAIN_ID) -> Iterator[Chain]:
+    """A chain with its contracts, gone at the end. `hardfork="prague"` brings EIP-7702.
+
+    Another `chain_id` makes another chain: its genesis differs too.
+    """
+    # Blocks made in the same second under the same rules would be the same.
+    options = options if chain_id == CHAIN_ID else (*options, "--timestamp", str(1_700_000_000 + chain_id))
+    program = anvil_program(node_folder())
+    with Anvil(program, free_port(), options, hardfork=hardfork, chain_id=chain_id) as node:
         faucet, revenue = Account.create(), Account.create()
         deployment, _ = deploy(node.rpc, faucet=faucet, revenue_wallet=revenue.address)
         accounts: list[LocalAccount] = [Account.create() for _ in range(5)]

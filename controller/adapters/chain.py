@@ -6,6 +6,7 @@ they are asked is `chain_payments`', `chain_prices`' and this module's. Errors c
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, TypeVar
 
@@ -14,7 +15,7 @@ import httpx
 from controller.adapters import chain_words as words
 from controller.adapters.chain_node import Call, Node, NodeFailed, Refusal, Unknown
 from controller.adapters.chain_payments import Found, MoneyReader, same_money
-from controller.adapters.chain_pool import Pool, WrongChain
+from controller.adapters.chain_pool import Lagging, Pool, WrongChain
 from controller.adapters.chain_prices import PriceReader
 from controller.adapters.chain_standing import Memory
 from controller.errors import ChainUnavailable, SettingsInvalid
@@ -41,8 +42,15 @@ DEEP = 256
 class Web3Chain:
     """Implements `ports.ChainReader`. Safe to share between threads; opens no connection until asked."""
 
-    def __init__(self, settings: Settings, chain: Chain | None = None, *, pool: Pool | None = None) -> None:
-        """Args: the settings; which of its chains, the home chain by default.
+    def __init__(
+        self,
+        settings: Settings,
+        chain: Chain | None = None,
+        *,
+        pool: Pool | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Args: the settings; which of its chains, the home chain by default; a clock in seconds.
 
         With `pool`, the nodes of another reader of this chain, two must agree on everything.
         """
@@ -55,13 +63,16 @@ class Web3Chain:
         }
         self._checked = self._insists = pool is not None
         self._http: httpx.Client | None = None
-        self._pool = pool or Pool(self._open(), self._verify)
+        self._pool = pool or Pool(self._open(monotonic), self._verify, monotonic)
         self._agreeing: ChainReader | None = None
         self._memories: dict[int, Memory] = {}
 
-    def _open(self) -> list[Node]:
-        self._http = httpx.Client(trust_env=False, limits=httpx.Limits(max_connections=None))
-        return [Node(place, url, self._http) for place, url in enumerate(self._chain.rpc_urls)]
+    def _open(self, monotonic: Callable[[], float]) -> list[Node]:
+        # The certificates of the world take 50 ms to load.
+        secure = any(url.lower().startswith("https:") for url in self._chain.rpc_urls)
+        limits = httpx.Limits(max_connections=None)
+        self._http = httpx.Client(trust_env=False, limits=limits, verify=secure)
+        return [Node(place, url, self._http, monotonic) for place, url in enumerate(self._chain.rpc_urls)]
 
     def close(self) -> None:
         """Close the connections to the nodes."""
@@ -104,9 +115,12 @@ class Web3Chain:
     def read_on(self, before: Block, to: Block) -> Iterator[tuple[Block, BlockMoney]]:
         while before.number < to.number:
             last = min(before.number + STRETCH, to.number)
-            blocks = _linked(before, self._headers(before.number + 1, last, to))
+            headers = self._headers(before.number + 1, last, to)
+            blocks = _linked(before, headers)
             if not blocks:
                 return
+            if len(blocks) < len(headers):
+                self._pool.blame_pinned("its blocks do not follow one another")
             for block, money in zip(blocks, self._money(blocks), strict=True):
                 nothing = not (money.payments or money.unexplained_wei)
                 if block is blocks[-1] or not nothing or block.number > to.number - DEEP:
@@ -181,9 +195,12 @@ class Web3Chain:
             return self._reader(node).read(blocks)
 
         if self._insists:
-            found = self._pool.agreed(read, same_money)
-        else:
-            found = self._pool.compared(read, same_money, patient=True)
+            return [view.money for view in self._pool.agreed(read, same_money)]
+        try:
+            found = self._pool.compared(read, same_money, up_to=blocks[-1].number)
+        except Lagging:
+            self._pool.blame_pinned("nobody knows its blocks")
+            raise
         return [view.money for view in found]
 
     def _reader(self, node: Node) -> MoneyReader:

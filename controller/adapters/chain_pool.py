@@ -141,6 +141,12 @@ class Pool:
         """Tie this thread's next questions by number to a node."""
         self._pins.node = node
 
+    def blame_pinned(self, why: str) -> None:
+        """Let the node this thread is tied to rest."""
+        node: Node | None = getattr(self._pins, "node", None)
+        if node is not None:
+            self.blame(node, why)
+
     def pinned(self, read: Read[T]) -> T:
         """The answer of the node this thread is tied to; of the first that answers where it is to none.
 
@@ -159,20 +165,21 @@ class Pool:
             self.pin(None)
             raise
 
-    def compared(self, read: Read[T], same: Same[T], *, patient: bool = False) -> T:
+    def compared(self, read: Read[T], same: Same[T], *, up_to: int | None = None) -> T:
         """An answer that a second node does not contradict.
 
         Args:
             read: asks one node about what is tied to a block hash.
             same: what two answers come to if they are the same; None where they contradict each other.
-            patient: wait for a second node that does not know the block yet, rather than do without.
+            up_to: the number of the last block it is about, where a second node that does not know that
+                block yet is waited for: one that is past it and does not know it says no.
 
         Raises:
             NodesDisagree: two nodes contradict each other, and no third decides.
             ChainUnavailable, StateForgotten: as `first`.
         """
         node, found = self._first(_tolerant(read))
-        others = self._others(node, read, patient=patient)
+        others = self._others(node, read, up_to)
         for other, said in others:
             agreed = _same(found, said, same)
             if agreed is not None:
@@ -187,7 +194,7 @@ class Pool:
             raise NodesDisagree
         return _told(found)
 
-    def _others(self, node: Node, read: Read[T], *, patient: bool) -> Iterator[tuple[Node, T | AxonosError]]:
+    def _others(self, node: Node, read: Read[T], up_to: int | None) -> Iterator[tuple[Node, T | AxonosError]]:
         """What other healthy nodes say; those that cannot say are passed over."""
         for other in self.order():
             if other is node or other.is_resting:
@@ -195,17 +202,24 @@ class Pool:
             try:
                 yield other, self.one(other, _tolerant(read))
             except Lagging:
-                if patient and self._moves(other):
+                head = None if up_to is None else self._head_of(other)
+                if head is None or up_to is None:
+                    continue
+                if head >= up_to:
+                    yield other, NodesDisagree()
+                elif self._moves(other, head):
                     raise ChainUnavailable from None
             except ChainUnavailable:
                 continue
 
-    def _moves(self, node: Node) -> bool:
-        """Whether a node that does not know a block may learn of it: its head has moved of late."""
+    def _head_of(self, node: Node) -> int | None:
         try:
-            head = self.one(node, lambda n: int(n.ask("eth_blockNumber"), 16))
+            return self.one(node, lambda n: int(n.ask("eth_blockNumber"), 16))
         except ChainUnavailable:
-            return False
+            return None
+
+    def _moves(self, node: Node, head: int) -> bool:
+        """Whether a node that does not know a block may learn of it: its head has moved of late."""
         now = self._monotonic()
         known, since = self._heads.get(node.place, (-1, now))
         if head != known:

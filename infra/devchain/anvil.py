@@ -27,7 +27,13 @@ class Anvil:
     """One running node. No account is prefunded: no key of this chain is known to anyone else."""
 
     def __init__(
-        self, program: Path, port: int, options: Sequence[str] = (), *, hardfork: str = HARDFORK
+        self,
+        program: Path,
+        port: int,
+        options: Sequence[str] = (),
+        *,
+        hardfork: str = HARDFORK,
+        chain_id: int = CHAIN_ID,
     ) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self.websocket_url = f"ws://127.0.0.1:{port}"
@@ -35,7 +41,7 @@ class Anvil:
         self._process = subprocess.Popen(
             [
                 *(str(program), "--host", "127.0.0.1", "--port", str(port), "--quiet", "--no-cors"),
-                *("--chain-id", str(CHAIN_ID), "--hardfork", hardfork, "--accounts", "0", *options),
+                *("--chain-id", str(chain_id), "--hardfork", hardfork, "--accounts", "0", *options),
             ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

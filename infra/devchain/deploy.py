@@ -21,7 +21,6 @@ from eth_utils.abi import function_abi_to_4byte_selector, get_abi_input_types
 from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
-from infra.devchain.anvil import CHAIN_ID
 from infra.devchain.artifacts import artifact
 from infra.devchain.pool import pool_price
 from infra.devchain.rpc import Rpc, RpcRefused
@@ -104,7 +103,7 @@ def deploy(rpc: Rpc, *, faucet: LocalAccount, revenue_wallet: str) -> tuple[Depl
         done.append(True)
     done += [_init(rpc, faucet, where, arguments) for where, arguments in _inits(faucet.address)]
     deployment = Deployment(
-        chain_id=CHAIN_ID,
+        chain_id=int(rpc("eth_chainId"), 16),
         genesis_hash=rpc("eth_getBlockByNumber", "0x0", False)["hash"],
         rpc_url=rpc.url,
         revenue_wallet=revenue_wallet,
@@ -194,7 +193,7 @@ def _send(rpc: Rpc, faucet: LocalAccount, to: str, data: str) -> None:
         "gas": 500_000,
         "maxFeePerGas": 2 * int(rpc("eth_gasPrice"), 16),
         "maxPriorityFeePerGas": 1,
-        "chainId": CHAIN_ID,
+        "chainId": int(rpc("eth_chainId"), 16),
     }
     signed = faucet.sign_transaction(transaction)
     receipt = _receipt(rpc, rpc("eth_sendRawTransaction", signed.raw_transaction.to_0x_hex()))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from chainkit import Chain, run_chain
 from reader_kit import reading
@@ -138,7 +140,7 @@ def test_a_block_whose_state_is_gone_has_the_round_that_was_current_then(anvil, 
         assert (found.answer, found.block_hash) == (100 + place, block.hash)
         assert block.timestamp_s - 60 <= found.updated_at_s < block.timestamp_s
     with pytest.raises(PriceUnavailable, match="no round"):
-        reader.round_at("eth", reader.block(0))
+        reader.round_at("eth", replace(reader.block(0), timestamp_s=1))
     with reading(anvil, usdc={"usd_feed": None}) as plain:
         assert plain.usdc_usd(reader.head().hash) is None
         with pytest.raises(PriceUnavailable, match="no price feed"):
