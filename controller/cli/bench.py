@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,6 +15,8 @@ from controller.bench import launch as launch_bench
 from controller.bench import run as run_bench
 from controller.bench.figures import Outcome
 from controller.bench.run_place import instant_image, open_place
+from controller.cli.bench_output import show, teller
+from controller.cli.bench_queue import queue
 from controller.cli.output import plain
 from controller.errors import Refused
 from controller.services import session_admin
@@ -35,14 +35,17 @@ def bench() -> None:
     """
 
 
+bench.add_command(queue)
+
+
 @bench.command()
 @click.option("--runs", default=20, show_default=True, type=click.IntRange(1), help="Launches of each kind.")
 @_config
 @_json
 def launch(runs: int, config: Path | None, as_json: bool) -> None:
     """Click to painted desktop, warm and cold, in turn with a plain container and stock modules."""
-    told = (lambda _: None) if as_json else (lambda text: click.echo(text, err=True))
-    _show(_launches(_local(config), runs, told), as_json=as_json)
+    told = teller(as_json=as_json)
+    show(_launches(_local(config), runs, told), as_json=as_json)
 
 
 @bench.command(name="run")
@@ -52,8 +55,8 @@ def launch(runs: int, config: Path | None, as_json: bool) -> None:
 @_json
 def run_(runs: int, image: str | None, config: Path | None, as_json: bool) -> None:
     """Session runs, warm and cold, in turn with a playbook of stock modules."""
-    told = (lambda _: None) if as_json else (lambda text: click.echo(text, err=True))
-    _show(_session_runs(load_settings(config), runs, image, told), as_json=as_json)
+    told = teller(as_json=as_json)
+    show(_session_runs(load_settings(config), runs, image, told), as_json=as_json)
 
 
 @bench.command()
@@ -70,7 +73,7 @@ def crash(runs: int, seed: int, only: int | None, *, dead_controller: bool, as_j
     Needs the source tree and root; brings its own PostgreSQL, engine and processes.
     """
     outcome = crash_bench.run(runs, seed, only, quiet=as_json, dead_controller=dead_controller)
-    _show(outcome, as_json=as_json)
+    show(outcome, as_json=as_json)
 
 
 @bench.command(name="all")
@@ -78,8 +81,8 @@ def crash(runs: int, seed: int, only: int | None, *, dead_controller: bool, as_j
 @_json
 def all_(config: Path | None, as_json: bool) -> None:
     """Every benchmark, each with its default size."""
-    told = (lambda _: None) if as_json else (lambda text: click.echo(text, err=True))
-    _show(_launches(_local(config), 20, told), as_json=as_json)
+    told = teller(as_json=as_json)
+    show(_launches(_local(config), 20, told), as_json=as_json)
 
 
 def _launches(settings: Settings, runs: int, told: Callable[[str], None]) -> Outcome:
@@ -116,14 +119,3 @@ def _local(config: Path | None) -> Settings:
     if settings.mode != "local":
         raise Refused("Benchmarks pay with play money: they need local mode.")
     return settings
-
-
-def _show(outcome: Outcome, *, as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps(outcome.as_json()))
-    else:
-        for key, value in outcome.figures.items():
-            goal = outcome.goals.get(key)
-            click.echo(f"{key:24} {value:>10}" + (f"   goal {goal[0]} {goal[1]}" if goal else ""))
-        click.echo(outcome.how)
-    sys.exit(0 if outcome.ok else 1)

@@ -37,7 +37,7 @@ ALLOWED = {
     "guard": {"guard", "host", "settings", "errors"},
     "host": {"host", "settings", "errors"},
     "selfcheck": {"selfcheck", "rfb", "settings", "errors"},
-    "bench": {"bench", "host", "rfb", "selfcheck", "settings", "errors"},
+    "bench": {"bench", "domain", "host", "rfb", "selfcheck", "settings", "errors"},
     "cli": CORE | {"domain", "services", "adapters", "cli", "selfcheck", "bench", "migrations", "rfb", "auditor"},
 }
 

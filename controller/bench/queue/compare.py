@@ -68,11 +68,12 @@ def run(cell: Cell, count: int, seeds: int, told: Told) -> Outcome:
         told(_line("first-fit", seed, fitted[-1]))
     strict = simulate(cell, min(count // seeds, STRICT_REQUESTS), 1, StrictFifo())
     told(_line("strict FIFO", 1, strict))
-    figures = _figures(promised, fitted, strict)
-    return Outcome(f"queue/{cell.name}", figures, _goals(cell, count), _how(cell, count, seeds, promised))
+    found = figures(promised, fitted, strict)
+    return Outcome(f"queue/{cell.name}", found, _goals(cell, count), _how(cell, count, seeds, promised))
 
 
-def _figures(promised: list[Measured], fitted: list[Measured], strict: Measured) -> dict[str, float]:
+def figures(promised: list[Measured], fitted: list[Measured], strict: Measured) -> dict[str, float]:
+    """What the simulations of all seeds come to; waits in minutes."""
     given = [p for one in promised for p in one.schedule.promises.items()]
     stays = {id(one): one.schedule.stays for one in promised}
     kept = sum(_kept(one.schedule) for one in promised)
@@ -81,7 +82,7 @@ def _figures(promised: list[Measured], fitted: list[Measured], strict: Measured)
     ratios = [p.p99(8) / f.p99(8) for p, f in zip(promised, fitted, strict=True)]
     extra = [p.mean(1) - f.mean(1) for p, f in zip(promised, fitted, strict=True)]
     more = [p.utilisation - f.utilisation for p, f in zip(promised, fitted, strict=True)]
-    figures = {
+    found = {
         "promises": len(given),
         "promises_kept_ratio": kept / len(given),
         "promises_moved": sum(one.schedule.promises_moved for one in promised),
@@ -97,11 +98,11 @@ def _figures(promised: list[Measured], fitted: list[Measured], strict: Measured)
         "plan_p99_ms": plans[math.ceil(0.99 * len(plans)) - 1],
     }
     for name, some in (("promise", promised), ("first_fit", fitted), ("strict_fifo", [strict])):
-        figures[f"{name}_utilisation"] = statistics.fmean(one.utilisation for one in some)
+        found[f"{name}_utilisation"] = statistics.fmean(one.utilisation for one in some)
         for gpus in some[0].waits:
-            figures[f"{name}_gpu{gpus}_wait_mean_min"] = statistics.fmean(one.mean(gpus) for one in some)
-            figures[f"{name}_gpu{gpus}_wait_p99_min"] = statistics.fmean(one.p99(gpus) for one in some)
-    return {key: round(value, 4) for key, value in figures.items()}
+            found[f"{name}_gpu{gpus}_wait_mean_min"] = statistics.fmean(one.mean(gpus) for one in some)
+            found[f"{name}_gpu{gpus}_wait_p99_min"] = statistics.fmean(one.p99(gpus) for one in some)
+    return {key: round(value, 4) for key, value in found.items()}
 
 
 def _kept(schedule: Schedule) -> int:

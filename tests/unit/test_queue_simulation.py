@@ -1,0 +1,132 @@
+"""The simulated queue: its schedules can be checked by anyone, and its figures are those of the schedule."""
+
+from __future__ import annotations
+
+import itertools
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from controller.bench.queue import compare, scale, trace
+from controller.bench.queue.policies import FirstFit, Promise, StrictFifo
+from controller.bench.queue.workload import CELLS, Cell, requests
+from controller.cli.bench import bench
+from controller.domain.planner import Policy
+from controller.errors import BadInput
+
+
+def claim(name: str, at: float, gpus: int, use: float, balance: float, **more) -> dict:
+    return {"id": name, "at": at, "gpus": gpus, "use": use, "balance": balance * gpus, **more}
+
+
+def replayed(claims: list[dict], hosts=(8,)) -> dict:
+    return trace.replay(json.dumps({"name": "t", "hosts": list(hosts), "claims": claims}), Policy())
+
+
+def sessions(schedule: dict) -> dict[str, tuple[float, float]]:
+    return {s["claim"]: (s["start"], s["end"]) for s in schedule["sessions"]}
+
+
+def test_a_trace_becomes_a_schedule_with_its_promises_and_reasons():
+    schedule = replayed([claim("a", 0, 4, 50, 100), claim("max", 1, 8, 10, 60), claim("b", 2, 4, 200, 400)])
+    # b could take the four free GPUs only until minute 100: less than half of what it paid for.
+    assert sessions(schedule) == {"a": (0, 50), "max": (50, 60), "b": (60, 260)}
+    assert schedule["promises"][0] == {"claim": "max", "given": 1, "latest": 100 + 99 / 2 + 60}
+    assert [s["gpus"] for s in schedule["sessions"]] == [[0, 1, 2, 3], [0, 1, 2, 3, 4, 5, 6, 7], [0, 1, 2, 3]]
+    assert {"claim": "b", "host": 0, "from": 2, "to": 50, "kind": "promised", "for": ["max"]} in schedule[
+        "reasons"
+    ]
+
+
+def test_a_guarantee_is_written_down_and_prolonged_until_the_promise_needs_the_gpus():
+    long = claim("b", 2, 4, 560, 560)
+    schedule = replayed([claim("a", 0, 4, 500, 300), claim("max", 1, 8, 10, 60), long])
+    assert schedule["promises"] == [{"claim": "max", "given": 1, "latest": 300 + 299 / 2 + 60}]
+    b = next(s for s in schedule["sessions"] if s["claim"] == "b")
+    assert (b["start"], b["guaranteed_until"], b["end"], b["cut_for"]) == (2, 300, 500, "max")
+    assert sessions(schedule)["max"] == (500, 510)
+
+
+def test_top_ups_before_the_start_add_after_the_end_are_void_and_cancels_leave_the_queue():
+    early = claim("early", 1, 8, 100, 10, topups=[{"at": 5, "gpu_minutes": 80}])
+    late = claim("late", 0, 8, 10, 60, topups=[{"after_start": 20, "gpu_minutes": 8000}])
+    gone = claim("gone", 2, 8, 10, 60, cancel_at=8)
+    assert sessions(replayed([late, early, gone])) == {"late": (0, 10), "early": (10, 30)}
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ("{", "Invalid JSON"),
+        ('{"name": "t", "hosts": [], "claims": []}', "hosts"),
+        (json.dumps({"name": "t", "hosts": [8], "claims": [claim("a", 0, 1, 1, 1)] * 2}), "one id"),
+        (json.dumps({"name": "t", "hosts": [8], "claims": [claim("a", -1, 0, 1, 1)]}), "claims.0.gpus"),
+        (
+            json.dumps(
+                {"name": "t", "hosts": [8], "claims": [claim("a", 0, 1, 1, 1, topups=[{"gpu_minutes": 1}])]}
+            ),
+            "after_start or at",
+        ),
+    ],
+)
+def test_what_is_no_trace_is_refused_with_all_reasons(content, why):
+    with pytest.raises(BadInput, match=why):
+        trace.replay(content, Policy())
+
+
+@pytest.mark.parametrize("cell", ["main", "grace", "many-max", "no-top-ups"])
+def test_every_promise_of_a_simulation_is_kept_and_no_gpu_is_held_twice(cell):
+    measured = compare.simulate(CELLS[cell], 600, 3, Promise(Policy(turnaround_ms=CELLS[cell].turnaround_ms)))
+    schedule = measured.schedule
+    assert schedule.promises
+    assert schedule.promises_moved == 0
+    for name, promise in schedule.promises.items():
+        if name in schedule.stays:
+            assert schedule.stays[name].start_ms <= promise.latest_ms
+    held = sorted((gpu, s.start_ms, s.end_ms or 0) for s in schedule.stays.values() for gpu in s.gpus)
+    for (gpu, _, end), (other, start, _) in itertools.pairwise(held):
+        assert gpu != other or end + CELLS[cell].turnaround_ms <= start
+
+
+@pytest.mark.parametrize("policy", [Promise(Policy()), FirstFit(), StrictFifo()])
+def test_everybody_who_does_not_cancel_gets_a_session(policy):
+    people = requests(CELLS["main"], 400, 5)
+    stays = compare.simulate(CELLS["main"], 400, 5, policy).schedule.stays
+    assert {one.id for one in people if one.cancel_at_ms is None} <= set(stays)
+
+
+def test_the_figures_name_a_broken_promise_and_a_moved_one():
+    measured = compare.simulate(CELLS["main"], 600, 3, Promise(Policy()))
+    name = next(c for c in measured.schedule.promises if c in measured.schedule.stays)
+    measured.schedule.promises[name].latest_ms = measured.schedule.stays[name].start_ms - 1
+    measured.schedule.promised(name, 0, 10**15)
+    other = next(c for c in measured.schedule.promises if c in measured.schedule.stays and c != name)
+    measured.schedule.promises[other].latest_ms = measured.schedule.stays[other].start_ms - 1
+    strict = compare.simulate(CELLS["main"], 600, 3, StrictFifo())
+    figures = compare.figures([measured], [compare.simulate(CELLS["main"], 600, 3, FirstFit())], strict)
+    assert figures["promises_moved"] == 1
+    assert figures["promises_kept_ratio"] < 1
+
+
+def test_the_command_replays_a_trace_and_measures_a_cell(tmp_path):
+    source, out = tmp_path / "trace.json", tmp_path / "schedule.json"
+    source.write_text(json.dumps({"name": "t", "hosts": [8], "claims": [claim("a", 0, 8, 5, 10)]}))
+    done = CliRunner().invoke(bench, ["queue", "--trace", str(source), "--out", str(out), "--json"])
+    assert done.exit_code == 0, done.output
+    assert sessions(json.loads(out.read_text())) == {"a": (0, 5)}
+    done = CliRunner().invoke(
+        bench, ["queue", "--requests", "400", "--seeds", "1", "--cell", "grace", "--json"]
+    )
+    answer = json.loads(done.stdout)
+    assert answer["ok"] is (done.exit_code == 0) is True
+    assert answer["figures"]["promises_kept_ratio"] == 1
+
+
+def test_the_fleet_is_timed_only_while_the_queue_is_long(monkeypatch):
+    monkeypatch.setattr(scale, "FLEET", Cell("fleet", load=1.0, hosts=(8,) * 4))
+    monkeypatch.setattr(scale, "CROWD", 60)
+    monkeypatch.setattr(scale, "LEAST_WAITING", 20)
+    figures = scale.run(10).figures
+    assert 0 < figures["calls"] < 200
+    assert figures["plan_p99_ms"] > 0
