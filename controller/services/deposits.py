@@ -19,7 +19,8 @@ from controller.errors import (
 )
 from controller.models import MoneyEvent
 from controller.services import deposits_unmined as unmined
-from controller.services.deposits_events import locked_cursor, record
+from controller.services.deposits_events import locked_cursor
+from controller.services.deposits_record import record
 from controller.services.deposits_views import DepositView, views
 from controller.services.deposits_watch import BLOCKS_PER_HINT, open_cursor, watch_once
 from controller.services.deps import Deps

@@ -49,17 +49,17 @@ def apply(
     due = _due(db, event, verdict)
     if not due:
         return _keep(db, event, verdict, deps.clock.now_ms())
-    gpu_ms = int(verdict.evidence["gpu_ms"]) + sum(int(e.evidence["gpu_ms"]) for e in due if e is not event)
-    held = (
-        Held("confirming", disagreement, "nodes-disagree")
-        if disagreement
-        else held_back(db, deps, event, gpu_ms, final_number)
-    )
+    if disagreement:
+        return _hold(db, event, Held("confirming", disagreement, "nodes-disagree"), deps.clock.now_ms())
+    held = _held(db, deps, due, verdict, final_number)
+    if held and len(due) > 1 and int(event.amount) >= verdict.minimum:
+        # What lay below the minimum must not hold up a deposit that reaches it by itself.
+        due = [event]
+        held = _held(db, deps, due, verdict, final_number)
     if held:
         return _hold(db, event, held, deps.clock.now_ms())
     _take(event, verdict)
-    for deposit in due:
-        events.credit(db, deposit, deps.clock.now_ms())
+    events.credit_together(db, due, verdict.minimum, deps.clock.now_ms())
     _clear(db, event, deps.clock.now_ms())
     return True
 
@@ -91,6 +91,15 @@ def below_minimum(db: Session, event: MoneyEvent) -> list[MoneyEvent]:
         MoneyEvent.id != event.id,
     )
     return list(db.exec(query.order_by(col(MoneyEvent.id))))
+
+
+def _held(
+    db: Session, deps: Deps, due: list[MoneyEvent], verdict: Verdict, final_number: int | None
+) -> Held | None:
+    """What holds back the credit of these deposits, of which the last one has the verdict."""
+    *waiting, event = due
+    gpu_ms = int(verdict.evidence["gpu_ms"]) + sum(int(e.evidence["gpu_ms"]) for e in waiting)
+    return held_back(db, deps, event, gpu_ms, final_number)
 
 
 def _take(event: MoneyEvent, verdict: Verdict) -> None:

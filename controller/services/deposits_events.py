@@ -1,22 +1,20 @@
-"""Money events and their transitions: recorded once, booked in the journal, undone by contra entries.
+"""Money events and their transitions: moved, booked in the journal, credited.
 
 Whoever writes here holds the chain's cursor row (`locked_cursor`), so events of one chain change one
-after another. Every row that detects money - watcher, pasted hash - ends in `record`.
+after another. `deposits_record` writes down what is found, `deposits_drop` takes back what is gone.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, col, select
 
-from controller.domain.deposits import CREDITED
 from controller.domain.ledger import Posting, deposit_key, user_account
 from controller.models import ChainCursor, MoneyEvent, MoneyEventTransition, Wallet
-from controller.services.alerts import about_events, clear_alert
 from controller.services.ledger import post
-from controller.services.ports import Payment
 
 GONE = ("orphaned", "reversed")
 
@@ -32,85 +30,16 @@ def subject(event: MoneyEvent) -> str:
     return f"{event.tx_hash} {event.position}"
 
 
-def record(
-    db: Session, chain_id: int, payment: Payment, now_ms: int, *, in_chain: bool, doubtful: bool = False
-) -> bool:
-    """Write a payment down, once, whatever finds it and however often.
-
-    Args:
-        db: a transaction that holds the cursor.
-        chain_id: of the chain.
-        payment: what was paid, with its block.
-        now_ms: the instant of the transition.
-        in_chain: the watcher read it in its own chain of headers; a hint's word weighs less and
-            never moves an event that is already known, or settles one.
-        doubtful: the token's own balances do not bear its log out.
-
-    Returns:
-        whether anything changed.
-    """
-    event = _known(db, chain_id, payment)
-    if event is not None and not in_chain:
-        return False
-    if event is None:
-        event = _new(db, chain_id, payment, now_ms)
-        if not in_chain:
-            return True
-    moved = event.block_hash != payment.block_hash
-    if moved and event.state not in GONE:
-        orphan(db, event, "mined again in another block", now_ms)
-    if event.state not in {*GONE, "seen"}:
-        return False
-    event.block_number, event.block_hash = payment.block_number, payment.block_hash
-    event.payer, event.amount = payment.payer, payment.amount
-    if doubtful:
-        event.evidence = {**event.evidence, "doubtful": True}
-    why = "mined again" if event.state in GONE else "read by the watcher"
-    move(db, event, "confirming", why, now_ms)
-    return True
-
-
-def _known(db: Session, chain_id: int, payment: Payment) -> MoneyEvent | None:
-    query = select(MoneyEvent).where(
-        MoneyEvent.chain_id == chain_id,
-        MoneyEvent.tx_hash == payment.tx_hash,
-        MoneyEvent.position == payment.position,
-    )
-    return db.exec(query).one_or_none()
-
-
-def _new(db: Session, chain_id: int, payment: Payment, now_ms: int) -> MoneyEvent:
-    event = MoneyEvent(
-        chain_id=chain_id,
-        tx_hash=payment.tx_hash,
-        position=payment.position,
-        recipient=payment.recipient,
-        sender=payment.sender,
-        nonce=payment.nonce,
-        asset=payment.asset,
-        payer=payment.payer,
-        amount=payment.amount,
-        block_number=payment.block_number,
-        block_hash=payment.block_hash,
-        state="seen",
-        seen_at_ms=now_ms,
-        evidence={},
-    )
-    db.add(event)
-    db.flush()
-    _note(db, event, "seen", "found on the chain", now_ms)
-    return event
-
-
 def move(db: Session, event: MoneyEvent, to_state: str, why: str, now_ms: int) -> None:
     """Change an event's state and write the transition down."""
-    _note(db, event, to_state, why, now_ms)
+    note(db, event, to_state, why, now_ms)
     event.state = to_state
     db.add(event)
     db.flush()
 
 
-def _note(db: Session, event: MoneyEvent, to_state: str, why: str, now_ms: int) -> None:
+def note(db: Session, event: MoneyEvent, to_state: str, why: str, now_ms: int) -> None:
+    """Write a transition down without making it; a new event's first one has no state before it."""
     assert event.id is not None
     from_state = event.state if event.state != to_state else None
     db.add(
@@ -126,7 +55,8 @@ def key_of(event: MoneyEvent) -> str:
     return deposit_key(event.chain_id, event.tx_hash, event.position, generation)
 
 
-def _side(event: MoneyEvent, family: str) -> str:
+def side(event: MoneyEvent, family: str) -> str:
+    """The account of a family that counts the event's tokens."""
     return f"{family}:{event.chain_id}:{event.asset}"
 
 
@@ -135,8 +65,8 @@ def book_tokens(db: Session, event: MoneyEvent, family: str, now_ms: int) -> Non
     booked = event.evidence.get("booked")
     if booked == family:
         return
-    source, suffix = (_side(event, booked), "attributed") if booked else (_side(event, "chain"), "asset")
-    moved = Posting(f"{key_of(event)}:{suffix}", suffix, source, _side(event, family), int(event.amount))
+    source, suffix = (side(event, booked), "attributed") if booked else (side(event, "chain"), "asset")
+    moved = Posting(f"{key_of(event)}:{suffix}", suffix, source, side(event, family), int(event.amount))
     post(db, at_ms=now_ms, transfers=[moved])
     event.evidence = {**event.evidence, "booked": family}
 
@@ -157,6 +87,16 @@ def credit(db: Session, event: MoneyEvent, now_ms: int) -> None:
     move(db, event, "credited", f"{gpu_ms} GPU-ms to {event.payer}", now_ms)
 
 
+def credit_together(db: Session, due: Sequence[MoneyEvent], minimum: int, now_ms: int) -> None:
+    """Credit deposits that reach the minimum only together; each remembers with which."""
+    if len(due) > 1:
+        mark = {"by": key_of(due[-1]), "minimum": str(minimum)}
+        for event in due:
+            event.evidence = {**event.evidence, "together": mark}
+    for event in due:
+        credit(db, event, now_ms)
+
+
 def credit_evidence(event: MoneyEvent) -> dict[str, Any]:
     """All that is needed to recompute a credit from the chain: the event's facts, price, tier and terms."""
     return {**event.evidence, **facts(event)}
@@ -174,41 +114,6 @@ def facts(event: MoneyEvent) -> dict[str, Any]:
         "block_number": event.block_number,
         "block_hash": event.block_hash,
     }
-
-
-def orphan(db: Session, event: MoneyEvent, why: str, now_ms: int) -> None:
-    """Take back what was booked for an event whose block is no longer part of the chain.
-
-    The user's account may go below zero by it, the only way it can; a repeated call has no effect.
-    """
-    if event.state in GONE:
-        return
-    key, contra = key_of(event), []
-    if event.state in CREDITED and event.credited_gpu_ms:
-        user, issued = user_account(event.beneficiary or event.payer), f"issued:{event.asset}"
-        taken = {"reverses": key, "why": why, "tx_hash": event.tx_hash, "block_hash": event.block_hash}
-        contra.append(
-            Posting(f"rev:{key}", "reversal", user, issued, event.credited_gpu_ms, taken, may_overdraw=True)
-        )
-        topped = event.evidence.get("top_up") or {}
-        if topped.get("key"):
-            taken = {**taken, "reverses": topped["key"]}
-            back = (f"rev:{topped['key']}", "reversal", user, issued, int(topped["gpu_ms"]), taken)
-            contra.append(Posting(*back, may_overdraw=True))
-    booked = event.evidence.get("booked")
-    if booked:
-        sides = (_side(event, booked), _side(event, "chain"))
-        contra.append(Posting(f"rev:{key}:asset", "asset-reversal", *sides, int(event.amount)))
-    post(db, at_ms=now_ms, transfers=contra)
-    to_state = "reversed" if event.state in CREDITED else "orphaned"
-    # What was booked has used up its keys; if the deposit comes back, it is booked under new ones.
-    generation = event.evidence.get("generation", 1) + bool(booked)
-    event.evidence = {"generation": generation}
-    event.credited_gpu_ms = event.transfer_key = event.waits_why = event.look_again_ms = None
-    event.noted = event.top_up_due = False
-    for kind in about_events():
-        clear_alert(db, kind, subject(event), now_ms)
-    move(db, event, to_state, why, now_ms)
 
 
 def in_blocks_above(db: Session, chain_id: int, number: int) -> list[MoneyEvent]:

@@ -17,6 +17,7 @@ from controller.models import ChainCursor, ChainHeader, MoneyEvent
 from controller.services import deposits_events as events
 from controller.services.deposits_agree import needs_agreement, seconded
 from controller.services.deposits_apply import apply
+from controller.services.deposits_drop import drop
 from controller.services.deposits_value import Verdict, value
 from controller.services.deps import Deps
 from controller.services.expiry import resume_paid
@@ -108,10 +109,10 @@ def _write(db: Session, deps: Deps, seen: MoneyEvent, read: Read | None) -> bool
     # The headers are the chain the cursor stands on, so this is the check against one head snapshot.
     header = db.get(ChainHeader, (event.chain_id, event.block_number))
     if header is not None and header.hash != event.block_hash:
-        events.orphan(db, event, "its block is not part of the chain", now_ms)
+        drop(db, [event], "its block is not part of the chain", now_ms)
         return True
     if event.state == "seen":
-        events.orphan(db, event, "the watcher does not find it in its block", now_ms)
+        drop(db, [event], "the watcher does not find it in its block", now_ms)
         return True
     if read is None:
         return False

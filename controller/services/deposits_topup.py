@@ -91,8 +91,7 @@ def _write(db: Session, deps: Deps, event: MoneyEvent, held: Holding) -> None:
         due = [*below_minimum(db, event), event]
         db.add(event)
         if sum(int(e.amount) for e in due) >= int(terms["minimum"]):
-            for deposit in due:
-                events.credit(db, deposit, now_ms)
+            events.credit_together(db, due, int(terms["minimum"]), now_ms)
         return
     extra = int(terms["gpu_ms"]) - (event.credited_gpu_ms or 0)
     key = f"top:{events.key_of(event)}"

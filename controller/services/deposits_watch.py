@@ -18,7 +18,9 @@ from controller.errors import Unavailable
 from controller.models import ChainCursor, ChainHeader
 from controller.services import deposits_events as events
 from controller.services.alerts import clear_alert, raise_alert
+from controller.services.deposits_drop import drop
 from controller.services.deposits_note import note_new
+from controller.services.deposits_record import record
 from controller.services.deposits_settle import settle_due, settle_final
 from controller.services.deposits_topup import top_up
 from controller.services.deps import Deps
@@ -65,7 +67,7 @@ def watch_once(deps: Deps, chain_id: int | None = None, *, at_most: int = BLOCKS
         return 0
     read, at = _follow(deps, chain_id, ancestor, _to(deps, chain_id, ancestor, head, at_most))
     note_new(deps, chain_id)
-    settled = settle_due(deps, chain_id, at) + settle_final(deps, chain_id)
+    settled = settle_final(deps, chain_id) + settle_due(deps, chain_id, at)
     return read + settled + top_up(deps, chain_id)
 
 
@@ -172,8 +174,7 @@ def _rewind(deps: Deps, cursor: ChainCursor, ancestor: Block) -> bool:
             db.get_one(ChainCursor, chain_id).stopped_why = PAST_FINAL
             _tell(db, chain_id, PAST_FINAL, now_ms)
             return False
-        for event in gone:
-            events.orphan(db, event, "the network dropped its block", now_ms)
+        drop(db, gone, "the network dropped its block", now_ms)
         above = (col(ChainHeader.chain_id) == chain_id) & (col(ChainHeader.number) > ancestor.number)
         db.execute(delete(ChainHeader).where(above))
         _stand_on(db, chain_id, ancestor)
@@ -231,7 +232,7 @@ def _take(deps: Deps, chain_id: int, before: Block, blocks: list[Found]) -> bool
         for block, money in blocks:
             for payment in [*money.payments, *_unexplained(block, money)]:
                 doubtful = payment.asset in money.doubtful
-                events.record(db, chain_id, payment, now_ms, in_chain=True, doubtful=doubtful)
+                record(db, chain_id, payment, now_ms, in_chain=True, doubtful=doubtful)
             _stand_on(db, chain_id, block)
     return True
 

@@ -6,6 +6,7 @@ limits of `services.quotes_offer`.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from sqlmodel import Session, col, or_, select
@@ -35,7 +36,7 @@ def honour(db: Session, event: MoneyEvent, block_time_s: int) -> dict[str, Any] 
     theirs = (Quote.wallet == paid.payer) & (Quote.rail == paid.asset) & (Quote.chain_id == paid.chain_id)
     in_time = col(Quote.event_id).is_(None) & (col(Quote.expires_at_ms) >= block_time_s * 1000)
     free = or_(in_time, col(Quote.event_id) == event.id)
-    query = select(Quote).where(theirs, Quote.amount == paid.amount, free).with_for_update()
+    query = select(Quote).where(theirs, Quote.amount == Decimal(paid.amount), free).with_for_update()
     rows = list(db.exec(query.order_by(col(Quote.created_at_ms), col(Quote.id))))
     rows.sort(key=lambda quote: quote.event_id is None)  # its own first
     chosen = next((quote for quote in rows if holds(held(quote), paid)), None)

@@ -8,6 +8,7 @@ price that is fresh and trusted there is none. Source: payments.md 2.5; section 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import get_args
 
 from eth_utils.address import to_checksum_address
@@ -159,7 +160,7 @@ def _spoken_for(db: Session, amount: int, rivals: list[Quote]) -> list[tuple[int
         MoneyEvent.payer == same[0].wallet,
         MoneyEvent.chain_id == same[0].chain_id,
         MoneyEvent.asset == same[0].rail,
-        MoneyEvent.amount == amount,
+        MoneyEvent.amount == Decimal(amount),  # as a number beyond 64 bits
         col(MoneyEvent.state).in_(OPEN),
         ~select(Quote.id).where(col(Quote.event_id) == MoneyEvent.id).exists(),
     )
