@@ -61,6 +61,7 @@ class Measure:
     settings: Settings
     place: Place
     record: Callable[[str], dict[str, Any]]
+    network: str
     told: Callable[[str], None]
     plain: list[float] = field(default_factory=list)
     stock: list[float] = field(default_factory=list)
@@ -106,7 +107,7 @@ class Measure:
     def docker_run(self) -> None:
         """The peer: a plain container of the same image."""
         image, uid = self.settings.sessions.image_id, self.settings.host.session_uid
-        self.plain.append(asyncio.run(launch_ms(image, uid)))
+        self.plain.append(asyncio.run(launch_ms(image, uid, self.network)))
 
     def stock_ansible(self) -> None:
         """The other peer: the same by Ansible's own modules."""

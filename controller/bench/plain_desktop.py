@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import shutil
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from controller import rfb
@@ -16,16 +19,28 @@ from controller.errors import AxonosError
 TIMEOUT_S = 60
 
 
-async def launch_ms(image: str, uid: int) -> float:
+@contextmanager
+def own_network() -> Iterator[str]:
+    """A bridge network for the peers: some engines have no default bridge. Gone afterwards."""
+    name = f"axonos-bench-{secrets.token_hex(4)}"
+    _docker("network", "create", name)
+    try:
+        yield name
+    finally:
+        _docker("network", "rm", name)
+
+
+async def launch_ms(image: str, uid: int, network: str) -> float:
     """Milliseconds from `docker run` to a painted desktop. The container is gone afterwards.
 
     Args:
         image: image ID.
         uid: the desktop's user inside the image.
+        network: of Docker, made before.
     """
     folder = _make_folder(uid)
     began = time.monotonic()
-    container = await asyncio.to_thread(_run, image, folder)
+    container = await asyncio.to_thread(_run, image, folder, network)
     try:
         await asyncio.wait_for(_painted(folder / "desktop" / "rfb.sock"), TIMEOUT_S)
         return (time.monotonic() - began) * 1000
@@ -43,9 +58,9 @@ def _make_folder(uid: int) -> Path:
     return folder
 
 
-def _run(image: str, folder: Path) -> str:
+def _run(image: str, folder: Path, network: str) -> str:
     volumes = ["-v", f"{folder}/desktop:/run/desktop", "-v", f"{folder}/home:/home/axon"]
-    return _docker("run", "-d", "--shm-size", "1g", *volumes, image)
+    return _docker("run", "-d", "--network", network, "--shm-size", "1g", *volumes, image)
 
 
 def _docker(*arguments: str) -> str:

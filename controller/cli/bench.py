@@ -14,6 +14,7 @@ from controller.bench import crash as crash_bench
 from controller.bench import launch as launch_bench
 from controller.bench import run as run_bench
 from controller.bench.figures import Outcome
+from controller.bench.plain_desktop import own_network
 from controller.bench.run_place import instant_image, open_place
 from controller.cli.bench_output import show, teller
 from controller.cli.bench_queue import queue
@@ -91,9 +92,9 @@ def _launches(settings: Settings, runs: int, told: Callable[[str], None]) -> Out
     from controller.adapters.wiring import make_deps  # noqa: PLC0415 - the chain library loads for a second
 
     deps = make_deps(settings)
-    with open_place(settings.host, settings.sessions.image_id) as place:
+    with open_place(settings.host, settings.sessions.image_id) as place, own_network() as network:
         measure = launch_bench.Measure(
-            settings, place, lambda session: plain(session_admin.story(deps, session)), told
+            settings, place, lambda session: plain(session_admin.story(deps, session)), network, told
         )
         return launch_bench.run(measure, runs)
 

@@ -35,7 +35,9 @@ def stop(instance: Instance, report: Report) -> Done:
     done = Done(sessions_ended=end_sessions(instance, report))
     done.removed += remove_containers(instance)
     done.stopped += _play(instance, "down", report)
-    unmount_below(instance.run / "slots")
+    done.removed += remove_containers(instance)  # a desktop that was being painted for nobody yet
+    for kind in ("slots", "homes"):
+        unmount_below(instance.run / kind)
     for lease in (instance.run / "leases").glob("*.json"):
         lease.unlink(missing_ok=True)
     return done
