@@ -22,7 +22,7 @@ const LINE = {
 
 // What the line's own title and figures say already.
 const SAID = [/ ?Pending: \d+ of \d+ confirmations\.$/, /^Credited: [\d.]+ minutes for [\d.]+ [A-Z]+\. ?/, /^Final on the chain\. ?/, /^Sent, not mined yet; /];
-const says = (view) => SAID.reduce((text, part) => text.replace(part, ""), view.message || "");
+const says = (view) => SAID.reduce((text, part) => text.replace(part, ""), view.message || "").replace(/^[a-z]/, (letter) => letter.toUpperCase());
 
 const place = () => `axonos.sent.${state.me.wallet}`;
 const read = () => JSON.parse(localStorage.getItem(place()) || "[]").filter((one) => Date.now() - one.at < KEPT_MS);
