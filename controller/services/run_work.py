@@ -11,6 +11,8 @@ from controller.services import run_outcomes, run_requests, runs
 from controller.services.deps import Deps
 from controller.services.ports import Provisioner, RunOutcome
 
+# Another event or the end comes at once: both are stored together.
+_FOLLOWED = {"playbook_on_play_start", "playbook_on_task_start", "runner_on_ok", "playbook_on_stats"}
 log = logging.getLogger(__name__)
 MAX_ATTEMPTS = 6  # a start that killed its worker this often is not tried again
 
@@ -37,7 +39,8 @@ class Events:
                 "data": json.dumps(body, default=str).replace("\\u0000", ""),
             }
         )
-        self.flush()
+        if event.get("event") not in _FOLLOWED:
+            self.flush()
 
     def flush(self) -> None:
         """Try to store what waits."""
