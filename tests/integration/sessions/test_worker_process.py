@@ -144,6 +144,6 @@ def test_kill_9_in_the_middle_of_a_start_and_sigterm_at_the_end(installed, start
     second.send_signal(signal.SIGTERM)
     assert second.wait(timeout=40) == 0
     log = (tmp_path / "worker-1.log").read_text()
-    assert "chain: chain_unavailable" in log, "no chain answers here, and the worker works on"
+    assert "chain-84532: chain_unavailable" in log, "no chain answers here, and the worker works on"
     assert "worker stops; 0 runs left to others" in log
     assert "Traceback" not in log
