@@ -78,5 +78,9 @@ def _deposit(why: dict[str, Any]) -> tuple[str, str]:
         parts.append(f"at ${amount_text(int(why['usd_answer']), int(why['usd_decimals']))}")
     if why.get("discount_bps"):
         parts.append(f"with {int(why['discount_bps']) / 100:g} % holder discount")
+    if why.get("bonus_bps"):
+        parts.append(f"with {int(why['bonus_bps']) / 100:g} % bonus")
+    if why.get("quote"):
+        parts.append(f"as quoted ({str(why['quote'].get('id', ''))[:8]})")
     tx = str(why.get("tx_hash", ""))
     return " ".join(parts) or str(why.get("why", "")), f"{tx[:10]}…{tx[-6:]}" if tx else ""

@@ -41,6 +41,8 @@ def test_a_deposit_says_amount_price_and_discount() -> None:
     assert line.what == "Deposit"
     assert line.why == "0.000475 ETH at $2500 with 5 % holder discount"
     assert line.reference == "0x77777777…abcdef"
+    (line,) = readable([StatementLine(1, "deposit", 75, 75, {**why, "quote": {"id": "5f0c9d1e-aa"}})])
+    assert line.why.endswith("holder discount as quoted (5f0c9d1e)")
 
 
 def test_unknown_kinds_are_shown_as_they_are() -> None:
