@@ -28,6 +28,7 @@ Mode = Literal["watcher", "hint", "race"]
 Story = Callable[["Play"], Iterator[str]]
 CALM_STEPS = 60
 LOOK_AGAIN_MS = 61_000
+SLOWER = 100
 TRIES = 25
 STRANGER = "mallory"
 
@@ -102,6 +103,10 @@ class Play:
         """The server's clock: the chain's time, a millisecond later at each look."""
         return self.chain.time_s * 1000 + self.later_ms + next(self.clock_ms)
 
+    def seconds(self) -> float:
+        """For time-outs and rests of nodes: a block takes far less of it than a patient client waits."""
+        return (self.chain.time_s + self.later_ms / 1000) / SLOWER
+
     def mine(self, blocks: int = 1, chain: ManualChain | None = None) -> Iterator[str]:
         """Blocks, one step each."""
         for _ in range(blocks):
@@ -143,9 +148,7 @@ class Play:
         """The ports of one process."""
         database = self.stage.database(actor)
         database.scheduler = self.scheduler
-        with in_place_of_http(
-            self.stage.nodes(), self.scheduler, lambda: self.chain.time_s + self.later_ms / 1000
-        ):
+        with in_place_of_http(self.stage.nodes(), self.scheduler, self.seconds):
             chains = {c.chain_id: Web3Chain(self.settings, c) for c in self.settings.chains}
         self.readers += chains.values()
         numbers = itertools.count(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -32,7 +33,7 @@ class Stage:
     """One worker's own database and chains."""
 
     def __init__(self, cluster: Cluster, template: str, anvil: Path, ports: Iterator[int]) -> None:
-        self.name = f"stage_{next(_names)}"
+        self.name = f"stage_{os.getpid()}_{next(_names)}"
         cluster.run(f"CREATE DATABASE {self.name} TEMPLATE {template}")
         self.url = cluster.url(self.name)
         self.conninfo = f"host={cluster.socket_dir} user=postgres dbname={self.name}"
@@ -199,16 +200,19 @@ def _peopled(anvil: Path, ports: Iterator[int], number: int) -> Iterator[ManualC
         yield chain
 
 
+TEMPLATE = "bench_template"
+
+
+def make_template(cluster: Cluster) -> None:
+    """Migrate the database that every stage copies."""
+    cluster.run(f"CREATE DATABASE {TEMPLATE}")
+    migrate(cluster.url(TEMPLATE))
+
+
 @contextmanager
 def run_stage(cluster: Cluster, anvil: Path, ports: Iterator[int]) -> Iterator[Stage]:
-    """A stage on a cluster; the first one migrates the template that all copy."""
-    template = "bench_template"
-    with psycopg.connect(host=str(cluster.socket_dir), user="postgres", autocommit=True) as db:
-        known = db.execute("SELECT 1 FROM pg_database WHERE datname = %s", (template,)).fetchone()
-    if known is None:
-        cluster.run(f"CREATE DATABASE {template}")
-        migrate(cluster.url(template))
-    stage = Stage(cluster, template, anvil, ports)
+    """A stage on a cluster that has the template."""
+    stage = Stage(cluster, TEMPLATE, anvil, ports)
     try:
         yield stage
     finally:

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from typing import Any
 
 import psycopg
-from deposits.schedule import Deadlock, Fault, Killed, Scheduler
 from psycopg import errors
 from sqlalchemy import create_engine
 
 from controller.adapters.database import PostgresDatabase
+from deposits.schedule import Deadlock, Fault, Killed, Scheduler
 
 _WORDS = re.compile(r"\b(?:FROM|INTO|UPDATE|JOIN)\s+(\w+)", re.IGNORECASE)
 _CHANGES = re.compile(r"^\s*(INSERT|UPDATE|DELETE)|FOR UPDATE|advisory|SELECT axonos", re.IGNORECASE)

@@ -10,7 +10,6 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-
 # Whatever a transfer does with a deposit, its key names the transaction and the place in it.
 KEY = re.compile(r"(?P<tx_hash>0x[0-9a-f]{64}):(?P<position>log:\d+|eth:[\d./]+|unexplained)")
 

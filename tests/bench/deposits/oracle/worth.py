@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from math import floor
+
 from deposits.oracle.money import Fact
 from deposits.oracle.rpc import Asker
 from deposits.oracle.terms import Ledgered, Terms
