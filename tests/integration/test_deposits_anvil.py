@@ -17,11 +17,14 @@ from controller.errors import (
     SettingsInvalid,
     StateForgotten,
     TransactionFailed,
+    UnsupportedToken,
 )
 from controller.models import ChainCursor
 from controller.services import deposits, ledger
 from controller.services.audit_deposits import recomputed
 from controller.services.deposits_watch import OTHER_CHAIN
+from controller.services.rate_board import RateBoard
+from controller.services.rates import rates
 
 pytestmark = pytest.mark.integration
 
@@ -263,16 +266,59 @@ def test_mined_again_inside_the_reorganisation_at_another_height(deps, anvil):
     assert ledger.audit(deps) == []
 
 
-def test_without_a_sane_price_the_deposit_waits(deps, anvil):
-    payer = anvil.accounts[0]
+def test_without_a_sane_price_at_its_block_the_deposit_waits(deps, anvil):
+    payer, later = anvil.accounts[:2]
     anvil.set_eth_usd(1)
     anvil.pay(payer, MINIMUM)
+    anvil.set_eth_usd(PRICE)
+    anvil.pay(later, MINIMUM)
     anvil.mine(5)
     watch(deps)
-    assert shown(deps, payer) == [("eth", "price_pending")]
-    anvil.set_eth_usd(PRICE)
+    deps.clock.advance(5_000)
     watch(deps)
-    assert (shown(deps, payer), has(deps, payer)) == ([("eth", "credited")], 2 * HOUR)
+    assert (shown(deps, payer), has(deps, payer)) == ([("eth", "price_pending")], 0)
+    assert (shown(deps, later), has(deps, later)) == ([("eth", "credited")], 2 * HOUR)
+
+
+def test_a_replaced_and_a_dropped_transaction_say_what_became_of_them(deps, anvil):
+    payer, other = anvil.accounts[:2]
+    to, nonce = anvil.deployment.revenue_wallet, anvil.w3.eth.get_transaction_count
+    watch(deps)
+    with anvil.paused_mining():
+        first = anvil.send(payer, to=to, value=MINIMUM, nonce=nonce(payer.address))
+        dropped = anvil.send(other, to=to, value=MINIMUM, nonce=nonce(other.address))
+        for tx_hash in (first, dropped):
+            view = deposits.hint(deps, payer.address.lower(), tx_hash)
+            assert (view.state, view.confirmations) == ("seen", 0)
+        second = anvil.send(
+            payer,
+            to=to,
+            value=2 * MINIMUM,
+            nonce=nonce(payer.address),
+            maxFeePerGas=300 * 10**9,
+            maxPriorityFeePerGas=5 * 10**9,
+        )
+        anvil.rpc("anvil_dropTransaction", dropped)
+    deps.clock.advance(180_000)
+    view = deposits.hint(deps, other.address.lower(), dropped)
+    assert (view.state, "3 minutes ago" in view.message) == ("dropped", True)
+    anvil.mine(6)
+    watch(deps)
+    view = deposits.hint(deps, payer.address.lower(), first)
+    assert (view.state, second in view.message) == ("replaced", True)
+    assert has(deps, payer) == 4 * HOUR
+    again = anvil.send(other, to=to, value=MINIMUM)
+    anvil.mine(6)
+    assert deposits.hint(deps, other.address.lower(), again).state == "credited"
+    assert ledger.audit(deps) == []
+
+
+def test_an_unsupported_token_is_named(deps, anvil):
+    payer = anvil.accounts[0]
+    token = anvil.create("FakeToken", sender=payer)
+    tx_hash = anvil.call(payer, token.functions.pretend(payer.address, anvil.deployment.revenue_wallet, 7))
+    with pytest.raises(UnsupportedToken, match=token.address.lower()):
+        deposits.hint(deps, payer.address.lower(), tx_hash)
 
 
 def test_a_chain_with_another_genesis_stops_the_watcher(deps, anvil, reader):
@@ -305,21 +351,22 @@ def test_what_is_credited_is_what_the_revenue_wallet_received(deps, anvil):
 def test_the_panel_shows_price_minutes_and_tier(deps, anvil):
     holder = anvil.accounts[0]
     anvil.mint_axgt(holder.address, 250 * ETHER)
-    found = deposits.rates(deps, holder.address)
+    deps.clock.ms = deps.chain.head().timestamp_s * 1000
+    found = rates(deps, RateBoard(deps), holder.address.lower())
     eth, usdc, axgt = found.rows
     assert (eth.rail, eth.enabled, eth.minimum_text, eth.discount_bps) == ("eth", True, "0.000475", 500)
     assert (eth.minutes_for_minimum, eth.usd_price_text) == ("120.0", "4000")
     assert (usdc.enabled, usdc.minimum_text, usdc.minutes_for_minimum) == (True, "1", "60.0")
     assert (axgt.enabled, axgt.minimum_text, axgt.minutes_for_minimum) == (False, "100", None)
-    assert (found.axgt_balance_text, found.tier_index) == ("250", 1)
-    assert found.next_tier_text == "750 AXGT more for Tier 2 (10 % off)"
-    assert found.genesis_hash == anvil.deployment.genesis_hash
+    assert found.holding is not None
+    assert (found.holding.axgt_balance_text, found.holding.tier_index) == ("250", 1)
 
 
 def test_the_panel_without_a_chain_has_gaps_and_no_error(database, anvil, reader):
     settings = settings_of(anvil, chain={"rpc_urls": [f"http://127.0.0.1:{free_port()}"]})
-    found = deposits.rates(make_deps(database, reader(settings), settings=settings), None)
-    assert (found.rows[0].minutes_for_minimum, found.axgt_balance_text) == (None, None)
+    deps = make_deps(database, reader(settings), settings=settings)
+    found = rates(deps, RateBoard(deps), anvil.accounts[0].address.lower())
+    assert (found.rows[0].minutes_for_minimum, found.holding) == (None, None)
     assert found.rows[0].minimum_text == "0.0005"
 
 
