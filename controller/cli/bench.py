@@ -16,6 +16,7 @@ from controller.bench import run as run_bench
 from controller.bench.figures import Outcome
 from controller.bench.plain_desktop import own_network
 from controller.bench.run_place import instant_image, open_place
+from controller.cli.bench_deposits import deposits
 from controller.cli.bench_output import show, teller
 from controller.cli.bench_queue import queue
 from controller.cli.output import plain
@@ -36,6 +37,7 @@ def bench() -> None:
     """
 
 
+bench.add_command(deposits)
 bench.add_command(queue)
 
 
