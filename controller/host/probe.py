@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from controller.host import leftovers
@@ -51,7 +52,22 @@ def containers(config: HostConfig, engine: Engine, known: Known | None = None) -
     if known is not None:
         known.clear()
         known.update(now)
-    return list(now.values())
+    return [_as_it_is(one) for one in now.values()]
+
+
+def _as_it_is(one: dict[str, Any]) -> dict[str, Any]:
+    """The same, by the kernel's word: the engine learns of a death a little later, and that is no life."""
+    pid = one["pid"]
+    slot = {key: value for key, value in one.items() if key != "pid"}
+    return slot if slot["state"] != "running" or _lives(pid) else slot | {"state": "exited"}
+
+
+def _lives(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return False
+    return state not in "ZX"
 
 
 def _slot(engine: Engine, identifier: str) -> dict[str, Any] | None:
@@ -69,6 +85,7 @@ def _slot(engine: Engine, identifier: str) -> dict[str, Any] | None:
         "started_at_ms": parse_instant_ms(state["StartedAt"]),
         "finished_at_ms": None if state["Running"] else parse_instant_ms(state["FinishedAt"]),
         "config_digest": labels.get(LABEL_CONFIG, ""),
+        "pid": state["Pid"],
     }
 
 

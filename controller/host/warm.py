@@ -53,9 +53,10 @@ def give_home(slot: Slot, home: Path) -> None:
     person = slot.place / PERSON
     if has_home(slot, home):
         return
-    if _kind(person) != "tmpfs":
-        raise HostRefused("config_conflict", f"slot {slot.id} has another home")
-    _umount(person)
+    if person.is_mount():  # else a claim of this very slot was killed in between
+        if _kind(person) != "tmpfs":
+            raise HostRefused("config_conflict", f"slot {slot.id} has another home")
+        _umount(person)
     _mount("--bind", home, person)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from crash_points import POINTS, Point, faults
 
+WAITING = 2  # desktops in the pool
 AT_ONCE = 4  # the worker does as many runs at a time
 
 
@@ -42,8 +43,9 @@ def _grouped(rng: random.Random) -> list[tuple[str, tuple[Point, ...]]]:
     made: list[tuple[str, tuple[Point, ...]]] = []
     for fault, points in sorted(by_fault.items()):
         rng.shuffle(points)
-        together = [point for point in points if not point.alone]
         made += [(fault, (point,)) for point in points if point.alone]
-        made += [(fault, tuple(together[i : i + AT_ONCE])) for i in range(0, len(together), AT_ONCE)]
+        for op, size in (("claim", WAITING), ("", AT_ONCE)):
+            together = [p for p in points if not p.alone and (p.op == "claim") == (op == "claim")]
+            made += [(fault, tuple(together[i : i + size])) for i in range(0, len(together), size)]
     rng.shuffle(made)
     return made

@@ -60,7 +60,8 @@ class Instance:
     name: str = field(default_factory=lambda: "c" + uuid.uuid4().hex[:7])
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     live_restore: bool = False
-    gpus: int = 8
+    gpus: int = 10
+    waiting: int = 2
     lease_minutes: int = 1
 
     def __post_init__(self) -> None:
@@ -214,7 +215,7 @@ class Instance:
         program = self.folder / "venv/bin/axonos-host"
         program.parent.mkdir(parents=True)
         words = f"{sys.executable} {HERE / 'crash_marked.py'} {self.post} {self.engine} host"
-        program.write_text(f'#!/bin/sh\nexec {words} "$@"\n')
+        program.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {words} "$@"\n')
         program.chmod(0o755)
         database = PostgresDatabase(self.url, pool_size=4)
         platform = make_platform(database, **self._sections())
@@ -248,6 +249,7 @@ class Instance:
             "gateway": {"url": f"ws://localhost:{self.gateway_port}", "port": self.gateway_port},
             "database_url": self.url,
             "sessions": {"image_id": self.image, "lease_minutes": self.lease_minutes, "start_timeout_s": 20, "tick_s": 1, "memory_mib_per_gpu": 512},
+            "pool": {"small": self.waiting},
             "secrets": {
                 "web_key": str(self.folder / "web_key"),
                 "ticket_private_key": str(self.folder / "ticket.pem"),
@@ -265,7 +267,7 @@ class Instance:
         log = (self.folder / f"{name}.log").open("ab")
         self.processes[name] = subprocess.Popen(
             self._command(name),
-            env=os.environ | {"AXONOS_CONFIG": str(self.config), "PYTHONUNBUFFERED": ""},
+            env=os.environ | {"AXONOS_CONFIG": str(self.config), "PYTHONUNBUFFERED": "", "PYTHONPATH": str(ROOT)},
             cwd=ROOT if name in SERVICES else "/", stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
         log.close()

@@ -51,6 +51,7 @@ class World:
     sessions: list[dict[str, Any]] = field(default_factory=list)
     runs: list[dict[str, Any]] = field(default_factory=list)
     gpus: list[dict[str, Any]] = field(default_factory=list)
+    pooled: set[str] = field(default_factory=set)  # slots of desktops that nobody has claimed yet
     wallets: set[str] = field(default_factory=set)
     tables: set[str] = field(default_factory=set)
 
@@ -120,6 +121,8 @@ def _database(place: Place, world: World) -> None:
         world.sessions = db.execute("SELECT * FROM gpu_session").fetchall()
         world.runs = db.execute("SELECT * FROM run WHERE state IN ('queued', 'running')").fetchall()
         world.gpus = db.execute("SELECT * FROM gpu").fetchall()
+        unclaimed = db.execute("SELECT slot_id FROM warm_desktop WHERE claimed_at_ms IS NULL").fetchall()
+        world.pooled = {row["slot_id"] for row in unclaimed}
         world.wallets = {row["address"] for row in db.execute("SELECT address FROM wallet").fetchall()}
 
 
@@ -138,7 +141,7 @@ def orphans(world: World) -> list[str]:
     found += [
         f"slot {i} is {s['state']} and nobody's"
         for i, s in live.items()
-        if s["state"] != "warm" and i not in used
+        if i not in used and i not in world.pooled
     ]
     held = {gpu["slot_id"] for gpu in world.gpus if gpu["state"] == "leased"}
     known = {slot["id"] for slot in world.slots if slot["state"] != "gone"}
@@ -151,7 +154,10 @@ def orphans(world: World) -> list[str]:
 def untrue(world: World) -> list[str]:
     """Sessions whose state is not what the host shows."""
     slots = {slot["id"]: slot for slot in world.slots}
-    found = []
+    waiting = {s["id"] for s in world.slots if s["state"] == "warm"}
+    found = [
+        f"slot {slot} waits, its desktop is not there" for slot in sorted(waiting - world.running.keys())
+    ]
     for session in world.sessions:
         runs = session["slot_id"] in world.running
         if session["state"] in ("running", "grace") and not runs:
@@ -166,12 +172,13 @@ def untrue(world: World) -> list[str]:
 
 
 def unsettled(world: World) -> list[str]:
-    """What is still under way."""
+    """What is still under way. A pool that is being filled is not: nobody waits for it."""
+    filling = world.pooled & {s["id"] for s in world.slots if s["state"] == "intended"}
     found = [f"session {s['id']} is {s['state']}" for s in world.sessions if s["state"] not in SETTLED]
-    found += [
-        f"slot {s['id']} is {s['state']}" for s in world.slots if s["state"] in ("intended", "stopping")
-    ]
-    found += [f"run {r['id']} {r['playbook']} is {r['state']}" for r in world.runs if r["slot_id"]]
+    busy = [s for s in world.slots if s["state"] in ("intended", "stopping") and s["id"] not in filling]
+    found += [f"slot {s['id']} is {s['state']}" for s in busy]
+    runs = [r for r in world.runs if r["slot_id"] and r["slot_id"] not in filling]
+    found += [f"run {r['id']} {r['playbook']} is {r['state']}" for r in runs]
     found += [f"GPU {g['uuid']} is {g['state']}" for g in world.gpus if g["state"] in ("dirty", "checked")]
     return found
 
@@ -210,22 +217,31 @@ def uncovered(start: int, end: int, spans: list[tuple[int, float]]) -> int:
     return missing + max(0, end - at)
 
 
-def doubles(gpus: dict[str, list[str]], lives: dict[str, list[tuple[int, float]]]) -> list[str]:
+def doubles(gpus: dict[str, dict[str, int]], lives: dict[str, list[tuple[int, float]]]) -> list[str]:
     """Pairs of slots whose containers lived at the same time with the same GPU.
 
     Args:
-        gpus: for each slot, the GPUs its host was told to give it.
+        gpus: for each slot, since when (epoch ms) the host leased it which GPU; a desktop that waits has none.
         lives: as in `unproved`.
     """
     found = []
     slots = sorted(slot for slot in gpus if slot in lives)
     for number, one in enumerate(slots):
         for other in slots[number + 1 :]:
-            shared = set(gpus[one]) & set(gpus[other])
-            together = any(a < d and c < b for a, b in lives[one] for c, d in lives[other])
-            if shared and together:
+            shared = [
+                gpu for gpu in gpus[one] if gpu in gpus[other] and _together(gpu, one, other, gpus, lives)
+            ]
+            if shared:
                 found.append(f"{one} and {other} had {', '.join(sorted(shared))} at the same time")
     return found
+
+
+def _together(
+    gpu: str, one: str, other: str, gpus: dict[str, dict[str, int]], lives: dict[str, list[tuple[int, float]]]
+) -> bool:
+    mine = [(max(a, gpus[one][gpu]), b) for a, b in lives[one]]
+    theirs = [(max(c, gpus[other][gpu]), d) for c, d in lives[other]]
+    return any(max(a, c) < min(b, d) for a, b in mine for c, d in theirs)
 
 
 def crossed(dsn: str) -> list[str]:

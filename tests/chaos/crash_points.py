@@ -1,4 +1,4 @@
-"""Where a crash can happen: the boundaries between the steps of create, stop and delete, by process.
+"""Where a crash can happen: the boundaries between the steps of create, claim, stop and delete, by process.
 
 A point is the moment before or after one function of the program. Nothing in the program knows of them:
 `crash_marked` wraps the functions in the bench's own processes. A name that no longer resolves fails there.
@@ -17,7 +17,7 @@ class Point:
     process: str  # web, worker, guard or host
     target: str  # module:attribute
     when: str  # before or after
-    op: str  # create, stop or delete
+    op: str  # create, claim, fill, stop or delete
     nth: int = 1
     alone: bool = False
 
@@ -44,6 +44,19 @@ POINTS = (
     Point("container-started", "host", "controller.host.start:_make", "after", "create"),
     Point("painted", "host", "controller.host.paint:wait_painted", "after", "create"),
     Point("start-answered", "host", "controller.host.start:start", "after", "create"),
+    # claim: a desktop that waits becomes somebody's
+    Point("claim-taken", "worker", "controller.services.runs:take", "after", "claim"),
+    Point("claim-ran", "worker", "controller.adapters.provisioner:AnsibleProvisioner.run", "after", "claim"),
+    Point("claim-written", "worker", "controller.services.run_outcomes:_started", "after", "claim"),
+    Point("claim-leased", "host", "controller.host.start:_claim", "after", "claim"),
+    Point("nobodys-home-gone", "host", "controller.host.warm:_umount", "after", "claim"),
+    Point("home-given", "host", "controller.host.warm:give_home", "after", "claim"),
+    Point("thawed", "host", "controller.host.warm:thaw", "after", "claim"),
+    Point("claim-answered", "host", "controller.host.start:start", "after", "claim"),
+    # fill: the pool makes a desktop that waits, for nobody yet
+    Point("place-made", "host", "controller.host.warm:make_place", "after", "fill", alone=True),
+    Point("frozen", "host", "controller.host.warm:freeze", "after", "fill", alone=True),
+    Point("fill-written", "worker", "controller.services.pool_runs:finish", "after", "fill", alone=True),
     # stop: the click in web, the run in the worker, the container on the host
     Point("end-written", "web", "controller.services.ends:begin_end", "after", "stop", alone=True),
     Point("end-committed", "web", "controller.services.ends:end", "after", "stop"),
@@ -71,6 +84,6 @@ def faults(point: Point) -> tuple[str, ...]:
     """The faults that make sense at a point."""
     if point.process != "host":
         return EVERYWHERE
-    starts = point.op == "create" and point.name != "start-answered"
+    starts = point.op in ("create", "claim") and not point.name.endswith("-answered")
     extra = tuple(f for f in ON_HOST if f != "image-missing" or starts)
     return EVERYWHERE + extra

@@ -29,7 +29,7 @@ class Hit:
 
 @dataclass
 class Watch:
-    """One armed point: the first process that comes to it for one of these keys is held."""
+    """One armed point: the first process that comes to it for one of these keys, if any, is held."""
 
     point: str
     playbook: str
@@ -102,4 +102,4 @@ class Post:
 def _fits(watch: Watch, hit: Hit) -> bool:
     if watch.point != hit.point or (watch.playbook and hit.playbook and watch.playbook != hit.playbook):
         return False
-    return bool(watch.keys & hit.keys)
+    return not watch.keys or bool(watch.keys & hit.keys)

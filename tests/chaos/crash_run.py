@@ -15,6 +15,7 @@ import math
 import os
 import random
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -22,13 +23,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parents[1]
-for folder in (TESTS, TESTS / "integration/host", TESTS / "integration/sessions", TESTS / "chaos"):
+for folder in (
+    TESTS.parent,
+    TESTS,
+    TESTS / "integration/host",
+    TESTS / "integration/sessions",
+    TESTS / "chaos",
+):
     sys.path.insert(0, str(folder))
 
 import crash_oracle as oracle  # noqa: E402
 import psycopg  # noqa: E402
-from crash_cases import Batch, batches  # noqa: E402
-from crash_instance import Instance, eventually  # noqa: E402
+from crash_cases import WAITING, Batch, batches  # noqa: E402
+from crash_instance import SERVICES, Instance, eventually  # noqa: E402
 from crash_points import Point  # noqa: E402
 from crash_post import Post, Watch  # noqa: E402
 from crash_user import User  # noqa: E402
@@ -37,6 +44,7 @@ from crash_watcher import Watcher  # noqa: E402
 SETTLE_S = 45
 SLOW_S = 7
 CONVERGE_GOAL_S = 10
+COLD, WARM = "medium", "small"  # only Small desktops wait in the pool
 DEAD_GOAL_S = 10
 PROCESSES = ("web", "worker", "gateway", "guard", "postgres", "dockerd")
 AWAY = (OSError, ValueError, KeyError, psycopg.Error)
@@ -73,6 +81,7 @@ class Bench:
         self.instance, self.said = instance, said
         self.post, self.watcher, self.tally = Post(instance.post), Watcher(instance.place), Tally()
         self.users = [User(instance.port, number) for number in range(8)]
+        self._told = 0
         for user in self.users:
             user.sign_in()
             instance.platform.credit(user.wallet, 6_000)
@@ -103,10 +112,13 @@ class Bench:
         self._clear_up(batch)
 
     def _prepare(self, point: Point, user: User) -> Case:
-        playbook = {"create": "session_start", "stop": "session_stop", "delete": "session_stop"}[point.op]
-        case = Case(point, user, Watch(point.name, playbook, frozenset({user.wallet})))
-        if point.op != "create":
-            case.session = user.claim()["id"]
+        playbook = "session_stop" if point.op in ("stop", "delete") else "session_start"
+        keys = frozenset() if point.op == "fill" else frozenset({user.wallet})
+        case = Case(point, user, Watch(point.name, playbook, keys))
+        if point.op in ("claim", "fill"):
+            eventually(lambda: len(self._waiting()) >= WAITING, "the pool did not fill")
+        if point.op in ("stop", "delete"):
+            case.session = user.claim(COLD)["id"]
             eventually(lambda: self._state(user) == "running", f"{user.wallet} did not start")
             user.detach(case.session)
             case.watch.keys |= {case.session, *self._slots(user.wallet)}
@@ -115,12 +127,29 @@ class Bench:
     def _act(self, case: Case) -> None:
         """The person's one click; whether it is answered is the platform's business."""
         with contextlib.suppress(*AWAY):
-            if case.point.op == "create":
-                case.watch.keys |= {case.user.wallet}
+            if case.point.op == "fill":  # nobody clicks: a desktop that waited dies, and another is made
+                self._remove_desktop(self._waiting()[0])
+            elif case.point.op in ("create", "claim"):
                 threading.Thread(target=self._learn, args=(case,), daemon=True).start()
-                case.user.claim()
+                case.user.claim(COLD if case.point.op == "create" else WARM)
             else:
                 case.user.end(case.session)
+
+    def _waiting(self) -> list[str]:
+        """Slots of the desktops that a claim could take now."""
+        with psycopg.connect(self.instance.dsn, connect_timeout=3) as db:
+            return [slot for (slot,) in db.execute("SELECT id FROM slot WHERE state = 'warm'").fetchall()]
+
+    def _remove_desktop(self, slot: str) -> None:
+        """By the engine: what is frozen is not killed before it thaws."""
+        container = oracle.look(self.instance.place).running[slot]
+        asked = ["docker", "-H", f"unix://{self.instance.engine}", "rm", "-f", container]
+        subprocess.run(asked, capture_output=True, check=False)
+
+    def _kill_desktops(self, slots: list[str]) -> None:
+        running = oracle.look(self.instance.place).running
+        ids = [running[slot] for slot in slots if slot in running]
+        _kill(*(oracle.engine(self.instance.engine, f"/containers/{i}/json")["State"]["Pid"] for i in ids))
 
     def _learn(self, case: Case) -> None:
         """Which slot a claim was given: the host's steps speak of slots only."""
@@ -161,10 +190,7 @@ class Bench:
         elif fault == "ansible":
             _kill(*(pid for case in hit for pid in _ansible_above(case.watch.hit.pid)))
         elif fault == "container":
-            world = oracle.look(instance.place)
-            mine = {key for case in hit for key in case.watch.keys}
-            ids = [container for slot, container in world.running.items() if slot in mine]
-            _kill(*(oracle.engine(instance.engine, f"/containers/{i}/json")["State"]["Pid"] for i in ids))
+            self._kill_desktops([key for case in hit for key in case.watch.keys | case.watch.hit.keys])
         elif fault == "slow":
             time.sleep(SLOW_S)
         self.post.disarm("go" if fault in ("self", "slow", "warm", "ansible", "container") else fault)
@@ -208,8 +234,19 @@ class Bench:
         self.said(
             f"{batch}: {len(hit)} of {len(cases)} reached, settled after {took:.1f} s, {' '.join(states)}"
         )
+        for failed in self._failed_runs():
+            self.said(f"    {failed}")
         if left:
             tally.problems.append(f"{batch}: {'; '.join(left)}")
+
+    def _failed_runs(self) -> list[str]:
+        """What the operator would read of runs that failed since the last batch."""
+        query = """SELECT id, playbook, slot_id, error_code, result->>'message' FROM run
+                   WHERE state = 'failed' AND error_code <> 'called_off' AND id > %s ORDER BY id"""
+        with psycopg.connect(self.instance.dsn, connect_timeout=3) as db:
+            rows = db.execute(query, (self._told,)).fetchall()
+        self._told = rows[-1][0] if rows else self._told
+        return [f"run {' '.join(map(str, row))}" for row in rows]
 
     def _clear_up(self, batch: Batch) -> None:
         """Everybody ends or leaves the queue; then nothing may be there."""
@@ -220,7 +257,7 @@ class Bench:
                     user.end(current["id"])
         _, left = self._settle(time.monotonic())
         world = oracle.look(self.instance.place)
-        there = sorted(world.things)
+        there = sorted(world.things.keys() - world.pooled)
         if there and not left:
             left = [f"{slot}: {sorted(world.things[slot])} after everybody left" for slot in there]
             self.tally.orphans += len(left)
@@ -231,7 +268,7 @@ class Bench:
         """The controller dies and does not come back: everything is stopped once its lease is over."""
         users = self.users[:4]
         for user in users:
-            user.claim()
+            user.claim(COLD)
         for user in users:
             eventually(lambda user=user: self._state(user) == "running", "did not start")
             user.detach(user.current()["id"])
@@ -361,9 +398,13 @@ def measure(runs: int, seed: int, said, *, only: int | None = None, dead_control
                 said(f"PROBLEM {problem}")
         finally:
             bench.close()
+    except TimeoutError:
+        for name in (*SERVICES, "dockerd"):
+            said(f"{name} said last: {instance.log(name)[-1500:]}")
+        raise
     finally:
         instance.clear()
-    pairs = "one step each of create, stop and delete x one fault; kill -9 of web, worker, guard, gateway, host program,"
+    pairs = "one step each of create, claim, fill, stop and delete x one fault; kill -9 of web, worker, guard, gateway, host program,"
     outcome["how"] = (
         f"seed {seed}: {pairs} Ansible child, warm Ansible, container, dockerd, PostgreSQL; full disk, missing image, "
         "refusing engine, slow and dead host; own PostgreSQL, own dockerd, real ansible-runner runs, tiny image; "

@@ -27,7 +27,7 @@ class Watcher:
         self._open: dict[int, tuple[str, int, int]] = {}  # pidfd -> slot, start, pid
         self._past: dict[str, list[tuple[int, float]]] = {}
         self._poll, self._lock = select.poll(), threading.Lock()
-        self.gpus: dict[str, list[str]] = {}
+        self.gpus: dict[str, dict[str, int]] = {}  # since when each slot was leased which GPU
         self._stopping = threading.Event()
         self._threads = [threading.Thread(target=loop, daemon=True) for loop in (self._follow, self._wait)]
         for thread in self._threads:
@@ -59,7 +59,8 @@ class Watcher:
     def _read_leases(self) -> None:
         for path in (self._place.run_dir / "leases").glob("s-*.json"):
             try:
-                self.gpus[path.stem] = json.loads(path.read_text())["gpus"]
+                for gpu in json.loads(path.read_text())["gpus"]:
+                    self.gpus.setdefault(path.stem, {}).setdefault(gpu, round(time.time() * 1000))
             except (OSError, ValueError, KeyError):
                 continue
 

@@ -156,6 +156,8 @@ def test_a_planted_overbilling_and_an_overlap_are_found(ran):
 
 
 def test_two_desktops_with_one_gpu_are_found_only_if_they_lived_together():
-    gpus = {"s-a": ["G1", "G2"], "s-b": ["G2"], "s-c": ["G1"]}
+    gpus = {"s-a": {"G1": 0, "G2": 0}, "s-b": {"G2": 0}, "s-c": {"G1": 0}}
     lives = {"s-a": [(0, 10.0)], "s-b": [(9, 20.0)], "s-c": [(10, INFINITE)]}
     assert oracle.doubles(gpus, lives) == ["s-a and s-b had G2 at the same time"]
+    gpus["s-b"]["G2"] = 10  # it lived before, but waited
+    assert oracle.doubles(gpus, lives) == []

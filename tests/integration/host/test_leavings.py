@@ -176,3 +176,22 @@ def test_a_full_disk_refuses_a_start_by_name_and_still_lets_a_desktop_stop(host,
     assert host.leavings(1) == set()
     assert host.start(1)["code"] == "stale_token", "its tombstone found room"
     assert list(Path(host.config.run_dir / "leases").glob("*.new")) == []
+
+
+def test_a_desktop_whose_process_is_dead_is_not_running_whatever_the_engine_says(host, monkeypatch):
+    """The engine takes milliseconds to learn of a death; the kernel knows."""
+    from controller.host import probe
+    from controller.host.engine import Engine
+
+    host.started()
+    with Engine(timeout_s=5) as engine:
+        assert [one["state"] for one in probe.containers(host.config, engine)] == ["running"]
+        child = subprocess.Popen(["/bin/true"])
+        deadline = time.monotonic() + 20
+        while probe._lives(child.pid):  # a zombie until it is waited for
+            assert time.monotonic() < deadline
+        real = probe._slot
+        monkeypatch.setattr(probe, "_slot", lambda *words: real(*words) | {"pid": child.pid})
+        (dead,) = probe.containers(host.config, engine)
+        assert (dead["state"], "pid" in dead) == ("exited", False)
+        child.wait()
