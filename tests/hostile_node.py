@@ -34,7 +34,7 @@ class HostileNode:
     drip_s: float | None = None
     batches: int = 10_000
     stopped: threading.Event = field(default_factory=threading.Event)
-    http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=30, verify=False))  # noqa: S501
+    http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=30, verify=False))
 
     def heal(self) -> None:
         """Be an honest node again."""
@@ -47,6 +47,21 @@ class HostileNode:
             if said is not None:
                 return said
         return self.ask(question)
+
+    def respond(self, asked: Any) -> tuple[int, bytes]:
+        """Status and body for a request of one question or several."""
+        several = isinstance(asked, list)
+        broken = self.body is not None or self.status != 200
+        if not broken and several and len(asked) > self.batches:
+            return 413, b"too many"
+        if broken or not self.faults:
+            self.asked += asked if several else [asked]
+        if broken:
+            return self.status, self.body or b""
+        if not self.faults:
+            return 200, self.http.post(self.behind, json=asked).content
+        said = [self.answer(question) for question in asked] if several else self.answer(asked)
+        return 200, json.dumps(said).encode()
 
     def ask(self, question: Question) -> dict[str, Any]:
         """The real node's answer."""
@@ -63,17 +78,7 @@ def hostile(behind: str) -> Iterator[HostileNode]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            if node.body is not None or node.status != 200:
-                node.asked += asked if isinstance(asked, list) else [asked]
-                return self._send(node.status, node.body or b"")
-            if isinstance(asked, list) and len(asked) > node.batches:
-                return self._send(413, b"too many")
-            if not node.faults:
-                node.asked += asked if isinstance(asked, list) else [asked]
-                return self._send(200, node.http.post(node.behind, json=asked).content)
-            said = [node.answer(q) for q in asked] if isinstance(asked, list) else node.answer(asked)
-            return self._send(200, json.dumps(said).encode())
+            self._send(*node.respond(json.loads(self.rfile.read(int(self.headers["Content-Length"])))))
 
         def _send(self, status: int, body: bytes) -> None:
             self.send_response(status)

@@ -15,7 +15,7 @@ import httpx
 from controller.adapters import chain_words as words
 from controller.adapters.chain_node import Call, Node, NodeFailed, Refusal, Unknown
 from controller.adapters.chain_payments import Found, MoneyReader, same_money
-from controller.adapters.chain_pool import Lagging, Pool, WrongChain
+from controller.adapters.chain_pool import Lagging, Pool, WrongChain, equal
 from controller.adapters.chain_prices import PriceReader
 from controller.adapters.chain_standing import Memory
 from controller.errors import ChainUnavailable, SettingsInvalid
@@ -102,12 +102,13 @@ class Web3Chain:
         return self._pool.newest(lambda node: _header(node, "latest"), lambda block: block.number)
 
     def block(self, number: int) -> Block:
-        if self._insists:
-            return self._told(lambda node: _header(node, hex(number)))
-        return self._pool.pinned(lambda node: _header(node, hex(number)))
+        def read(node: Node) -> Block:
+            return _header(node, hex(number))
+
+        return self._told(read) if self._insists else self._pool.by_number(read)
 
     def finalized_number(self) -> int:
-        return self._pool.pinned(lambda node: _header(node, "finalized").number)
+        return self._pool.final(lambda node: _header(node, "finalized").number)
 
     def payments_in(self, block: Block) -> BlockMoney:
         return self._money([block])[0]
@@ -187,7 +188,7 @@ class Web3Chain:
 
     def _told(self, read: Callable[[Node], T], same: Callable[[T, T], T | None] | None = None) -> T:
         """What is tied to a hash: two nodes must not contradict each other, or must both say it."""
-        same = same or (lambda one, other: one if one == other else None)
+        same = same or equal
         return self._pool.agreed(read, same) if self._insists else self._pool.compared(read, same)
 
     def _money(self, blocks: Sequence[Block]) -> list[BlockMoney]:
@@ -205,6 +206,9 @@ class Web3Chain:
 
     def _reader(self, node: Node) -> MoneyReader:
         trace = self._chain.trace != "off"
+        if node.place in self._pool.suspects:
+            self._pool.suspects.discard(node.place)
+            self._memories.pop(node.place, None)
         memory = self._memories.setdefault(node.place, Memory())
         memory.trim()
         return MoneyReader(node, self._chain.wallets, self._tokens, memory, trace=trace)

@@ -12,6 +12,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import TypeVar
 
 from controller.adapters.chain_node import Node, NodeFailed, Refusal, Unknown
@@ -38,7 +39,10 @@ LAG_BLOCKS = 5
 
 
 class Pool:
-    """Asks the nodes; safe to share between threads."""
+    """Asks the nodes; safe to share between threads.
+
+    `suspects` are the places of nodes that were contradicted: what they said before must not be built upon.
+    """
 
     def __init__(
         self,
@@ -48,6 +52,7 @@ class Pool:
     ) -> None:
         """Args: the nodes, best first; what raises WrongChain for a wrong one; a clock in seconds."""
         self.nodes, self._verify, self._monotonic = list(nodes), verify, monotonic
+        self.suspects: set[int] = set()
         self._verified: set[int] = set()
         self._heads: dict[int, tuple[int, float]] = {}
         self._pins = threading.local()
@@ -165,7 +170,43 @@ class Pool:
             self.pin(None)
             raise
 
-    def compared(self, read: Read[T], same: Same[T], *, up_to: int | None = None) -> T:
+    def by_number(self, read: Read[T]) -> T:
+        """What the node this thread is tied to says, and a second one does not contradict.
+
+        Raises:
+            NodesDisagree: it does, and no third decides.
+            ChainUnavailable: the node does not answer, or was found out.
+        """
+        node: Node | None = getattr(self._pins, "node", None)
+        same: Same[T] = equal
+        if node is None or len(self.nodes) == 1:
+            return self.compared(read, same)
+        try:
+            if not node.is_resting:
+                found: T = self.compared(read, same, begin=node)
+                if not node.is_resting:
+                    return found
+        except ChainUnavailable as error:
+            if isinstance(error, NodesDisagree):
+                raise
+        self.pin(None)
+        raise ChainUnavailable
+
+    def final(self, read: Read[int]) -> int:
+        """The highest number that two healthy nodes reach; one node's where there is but one."""
+        found: list[int] = []
+        for node in self.order():
+            if found and node.is_resting:
+                break
+            with suppress(ChainUnavailable):
+                found.append(self.one(node, read))
+        if not found:
+            raise ChainUnavailable
+        return sorted(found)[-2] if len(found) > 1 else found[0]
+
+    def compared(
+        self, read: Read[T], same: Same[T], *, up_to: int | None = None, begin: Node | None = None
+    ) -> T:
         """An answer that a second node does not contradict.
 
         Args:
@@ -173,12 +214,13 @@ class Pool:
             same: what two answers come to if they are the same; None where they contradict each other.
             up_to: the number of the last block it is about, where a second node that does not know that
                 block yet is waited for: one that is past it and does not know it says no.
+            begin: the node to ask first, and no other in its place.
 
         Raises:
             NodesDisagree: two nodes contradict each other, and no third decides.
             ChainUnavailable, StateForgotten: as `first`.
         """
-        node, found = self._first(_tolerant(read))
+        node, found = (begin, self.one(begin, _tolerant(read))) if begin else self._first(_tolerant(read))
         others = self._others(node, read, up_to)
         for other, said in others:
             agreed = _same(found, said, same)
@@ -189,7 +231,9 @@ class Pool:
                     agreed = _same(claim, word, same)
                     if agreed is not None:
                         self.blame(liar, f"contradicts nodes {third.place} and another")
+                        self.suspects.add(liar.place)
                         return _told(agreed)
+            self.suspects |= {node.place, other.place}
             log.error("chain nodes %d and %d contradict each other", node.place, other.place)
             raise NodesDisagree
         return _told(found)
@@ -254,6 +298,11 @@ class Lagging(ChainUnavailable):
 
 class WrongChain(NodeFailed):
     """The node serves another chain; the text is for the operator."""
+
+
+def equal(one: T, other: T) -> T | None:
+    """What two answers come to that must be the same in every part."""
+    return one if one == other else None
 
 
 def _tolerant(read: Read[T]) -> Read[T | AxonosError]:

@@ -138,7 +138,8 @@ def _to(deps: Deps, chain_id: int, start: Block, head: Block, at_most: int) -> B
 def _common_ancestor(deps: Deps, cursor: ChainCursor, head: Block) -> Block | None:
     """The newest block that our headers and the node share; None when none of those kept is."""
     reader = deps.chains[cursor.chain_id]
-    at = head if head.number == cursor.block_number else reader.block(cursor.block_number)
+    # Not the head itself: that is what one node says, and a block by its number is compared between nodes.
+    at = head if head.hash == cursor.block_hash else reader.block(cursor.block_number)
     if at.hash == cursor.block_hash:
         return at
     query = select(ChainHeader).where(

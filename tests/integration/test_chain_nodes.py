@@ -248,6 +248,50 @@ def test_one_snapshot_is_one_node(anvil, nodes, made, time):
     assert reader.block(head.number) == head
 
 
+def test_a_forged_block_below_the_head_is_no_reorganisation(anvil, nodes, made):
+    """One node's word for another block would take credits back: a second is asked, and a third decides."""
+    anvil.mine(3)
+    number = anvil.rpc.head() - 1
+    truth = made(nodes[1]).block(number)
+    nodes[0].faults = [forging(number, "0x" + "5a" * 32)]
+    reader = made(*nodes[:2])
+    reader.head()
+    for _ in range(2):
+        with pytest.raises(NodesDisagree):
+            reader.block(number)
+    reader = made(*nodes)
+    reader.head()
+    with pytest.raises(ChainUnavailable):  # the liar is found out; the next snapshot is another node's
+        reader.block(number)
+    reader.head()
+    assert reader.block(number) == truth
+
+
+def forging(number: int, name: str):
+    def forge(block: dict) -> dict:
+        return block | {"hash": name} if int(block["number"], 16) == number else block
+
+    return changed("eth_getBlockByNumber", forge)
+
+
+def test_final_is_what_two_nodes_call_final(anvil, nodes, made):
+    anvil.mine(120)
+    truth = made(nodes[1]).finalized_number()
+    for number in (truth + 40, 0):
+        nodes[0].faults = [finals(number)]
+        assert made(*nodes).finalized_number() == truth
+        assert made(*nodes[:2]).finalized_number() <= truth
+
+
+def finals(number: int):
+    def fault(question, ask):
+        if question["method"] == "eth_getBlockByNumber" and question["params"][0] == "finalized":
+            return ask({**question, "params": [hex(number), False]})
+        return None
+
+    return fault
+
+
 def test_a_node_that_stands_still_is_left_for_one_that_moves(anvil, nodes, made, time):
     stuck, good = nodes[:2]
     reader = made(stuck, good)
@@ -378,10 +422,7 @@ def test_another_hash_for_a_block_stops_the_reading_until_a_third_node_decides(a
     anvil.mine(5)
     forged = "0x" + "5a" * 32
 
-    def forge(block: dict) -> dict:
-        return block | {"hash": forged} if int(block["number"], 16) == start + where else block
-
-    nodes[0].faults = [changed("eth_getBlockByNumber", forge)]
+    nodes[0].faults = [forging(start + where, forged)]
     for _ in range(3):
         assert forged not in {block.hash for block, _ in whatever(made(nodes[0], nodes[1]), start)}
     reader = made(*nodes)
