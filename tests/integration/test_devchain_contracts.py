@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import secrets
 import subprocess
+from dataclasses import asdict
 
 import pytest
-from chainkit import ETHER, Chain, ContractLogicError, anvil_fixture, node_folder  # noqa: F401
+from chainkit import ETHER, Chain, ContractLogicError, anvil_fixture, node_folder, run_chain  # noqa: F401
 from eth_account import Account
 from eth_account.messages import encode_typed_data
 from hexbytes import HexBytes
@@ -17,6 +18,10 @@ from infra.devchain.node import HERE, node_program
 pytestmark = pytest.mark.integration
 ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 USDC = 1_000_000
+RECORDED = [
+    *("usdc", "axgt", "eth_usd_feed", "usdc_usd_feed", "axgt_usd_feed", "axgt_pool", "sequencer_feed"),
+    *("forwarder", "fake_token", "wallet_factory", "multicall3"),
+]
 
 
 def _authorization(chain: Chain, sender: str, to: str, value: int, valid_for: int = 600) -> dict:
@@ -181,3 +186,51 @@ def test_a_reorganisation_replaces_blocks_and_drops_their_transactions(anvil: Ch
     anvil.mine(2)
     anvil.reorg(2, [(raw, 1)])
     assert int(anvil.receipt(paid)["blockNumber"], 16) == anvil.rpc.head()
+
+
+def test_every_recorded_contract_is_there(anvil: Chain):
+    where = asdict(anvil.deployment)
+    contracts = [name for name in where if name in RECORDED]
+    assert sorted(contracts) == sorted(RECORDED)
+    assert [name for name in contracts if anvil.rpc("eth_getCode", where[name], "latest") == "0x"] == []
+
+
+def test_a_wallet_stands_where_its_factory_said_it_would(anvil: Chain):
+    owner, salt = anvil.accounts[0], b"\x07" * 32
+    factory = anvil.contract("WalletFactory", anvil.deployment.wallet_factory)
+    where = factory.functions.addressOf(owner.address, salt).call()
+    assert anvil.rpc("eth_getCode", where, "latest") == "0x"
+    for _ in range(2):  # made once, found the second time
+        assert (
+            anvil.receipt(anvil.call(owner, factory.functions.create(owner.address, salt)))["status"] == "0x1"
+        )
+    assert anvil.contract("SmartWallet", where).functions.owner().call() == owner.address
+
+
+def test_a_second_chain_is_another_one(anvil: Chain):
+    with run_chain(chain_id=31337) as other:
+        assert other.deployment.chain_id == 31337
+        assert other.deployment.genesis_hash != anvil.deployment.genesis_hash
+        payer, payee = other.accounts[0], Account.create().address
+        other.pay(payer, 5, to=payee)
+        assert other.w3.eth.get_balance(payee) == 5
+        assert anvil.w3.eth.get_balance(payee) == 0
+
+
+def test_only_its_owner_moves_a_price_source_or_a_fee(anvil: Chain):
+    stranger = {"from": anvil.accounts[0].address}
+    for function in (
+        anvil.pool.functions.setPrice(0, 1),
+        anvil.pool.functions.setLiquidity(0),
+        anvil.pool.functions.forget(),
+        anvil.sequencer.functions.setStatus(False),
+        anvil.axgt_usd.functions.setRound(1, 1, 1),
+        anvil.axgt.functions.setFee(1, True),
+        anvil.axgt.functions.rebase(stranger["from"], 1),
+    ):
+        with pytest.raises(ContractLogicError, match=r"not the (owner|minter)"):
+            function.call(stranger)
+    with pytest.raises(ContractLogicError, match="already initialized"):
+        anvil.pool.functions.init(stranger["from"], stranger["from"], 0, 1, 1, stranger["from"]).call(
+            stranger
+        )
