@@ -86,8 +86,9 @@ class WarmAnsible:
             _end(process)
         if self._thread.is_alive():
             self._thread.join(timeout=END_S)
-        for process in self._all:  # one that was just being started
+        for process in self._all:  # also one that was just being started
             _end(process)
+            _close_pipes(process)
 
     def _keep(self) -> None:
         pause = FIRST_PAUSE_S
@@ -139,7 +140,7 @@ class WarmAnsible:
         fresh.replace(self._folder / "current")
         self.ready.set()
         log.info("warm ansible: server %s is ready", process.pid)
-        if before is not None and before.poll() is None:
+        if before is not None:
             threading.Thread(target=_drain, args=(before,), name="warm ansible drain", daemon=True).start()
 
 
@@ -156,11 +157,9 @@ def _write_client(program: Path, folder: Path) -> None:
 def _drain(process: subprocess.Popen[str]) -> None:
     """Let a server finish what it runs."""
     assert process.stdin is not None
-    try:
+    with contextlib.suppress(OSError, ValueError):  # it ended meanwhile
         process.stdin.write("drain\n")
         process.stdin.flush()
-    except OSError:  # it ended meanwhile
-        pass
     process.wait()
     _close_pipes(process)
 
