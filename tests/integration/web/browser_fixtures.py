@@ -22,6 +22,8 @@ from controller.adapters.clock import SystemClock
 from controller.adapters.database import PostgresDatabase
 from controller.adapters.sign_in import SiweVerifier
 
+# A browser beside everything else on two cores takes its time.
+expect.set_options(timeout=15_000)
 SHOTS = Path(__file__).resolve().parents[2] / ".out" / "web"
 WALLET = """
 const P = { request: async ({ method, params }) => {

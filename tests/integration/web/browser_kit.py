@@ -39,6 +39,7 @@ def settings_for(chain: Chain, database_url: str, folder: Path, gateway_port: in
             "rpc_urls": [chain.rpc_url],
             "genesis_hash": made.genesis_hash,
             "revenue_wallet": made.revenue_wallet,
+            "confirmations": 3,
         },
         eth={"usd_feed": made.eth_usd_feed},
         axgt={

@@ -18,17 +18,19 @@ from browser_fixtures import (
 from browser_kit import Running
 from chainkit import ETHER, anvil_fixture  # noqa: F401
 from playwright.sync_api import BrowserContext, Page, expect
-from sqlmodel import select
+from sqlmodel import col, select
 
-from controller.models import MoneyEvent, Quote
+from controller.models import MoneyEvent, Quote, WebSession
 
 pytestmark = pytest.mark.integration
 WALLET_NAME = "Test <b>Wallet</b>"
 
 
 def events(site: Running) -> list[MoneyEvent]:
+    """What the signed-in wallet paid; the chain is older than the test."""
+    own = select(MoneyEvent).where(col(MoneyEvent.payer).in_(select(WebSession.wallet)))
     with site.deps.database.begin() as db:
-        return list(db.exec(select(MoneyEvent)).all())
+        return list(db.exec(own).all())
 
 
 def quotes(site: Running) -> list[Quote]:
@@ -78,7 +80,9 @@ def test_the_demo_wallet_has_play_money_of_every_kind(visitor: BrowserContext, s
     expect(rail(page, "eth")).to_contain_text("100 AXGT more: 5.2 % less per minute")
     page.locator("#other-usdc").click()
     page.locator("#hours-10-usdc").click()
-    expect(page.locator("#deposits li[data-state=credited]")).to_have_count(2, timeout=30_000)
+    expect(
+        page.locator("#deposits li[data-state=confirming], #deposits li[data-state=credited]")
+    ).to_have_count(2)
     assert sorted((e.asset, int(e.amount)) for e in events(site)) == [
         ("axgt", 100 * ETHER),
         ("usdc", 10 * 10**6),
@@ -89,7 +93,6 @@ def test_the_page_shows_all_of_it_before_the_wallet_opens(
     visitor: BrowserContext, site: Running, wallet: InjectedWallet
 ) -> None:
     page = visitor.new_page()
-    page.clock.install()
     sign_in(page, site, WALLET_NAME)
     wallet.answers["eth_sendTransaction"] = NEVER
     page.locator("#other-eth").click()
@@ -115,10 +118,14 @@ def test_the_page_shows_all_of_it_before_the_wallet_opens(
     page.set_viewport_size({"width": 360, "height": 740})
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     shot(page, "review-360")
+    page.clock.install()
     page.clock.fast_forward("30:00")
     expect(review).to_contain_text("ran out; your deposit's own block sets the price")
     (quote,) = quotes(site)
     assert int(quote.amount) == 10**15 + 7
+    page.locator("#send-stop").click()
+    expect(page.locator("#send-eth")).to_be_enabled()
+    expect(page.locator("#send-eth")).to_be_focused()
 
 
 def test_a_price_that_moved_is_not_sent_by_surprise(
@@ -168,7 +175,7 @@ def test_the_wallet_is_brought_to_the_right_chain(
     page = visitor.new_page()
     sign_in(page, site, WALLET_NAME)
     page.get_by_role("button", name="Send min ETH").click()
-    credited(page)
+    expect(page.locator("#deposits li")).to_have_count(1)
     assert wallet.chain_id == 84532
     assert wallet.asked.index("wallet_switchEthereumChain") < wallet.asked.index("eth_sendTransaction")
     wallet.chain_id, wallet.knows = 1, {1}
@@ -178,8 +185,9 @@ def test_the_wallet_is_brought_to_the_right_chain(
     page.locator("#other-eth").click()
     page.locator("#amount-eth").fill("0.0006")
     page.locator("#send-amount-eth").click()
-    expect(page.locator("#deposits li[data-state=credited]")).to_have_count(2, timeout=30_000)
+    expect(page.locator("#deposits li")).to_have_count(2)
     (added,) = wallet.added
+    assert [int(sent["value"], 16) for sent in wallet.sent] == [5 * 10**14, 6 * 10**14]
     assert (added["chainId"], added["rpcUrls"]) == (hex(84532), ["https://node.example/rpc"])
     assert added["nativeCurrency"]["decimals"] == 18
 
@@ -231,6 +239,40 @@ def test_every_pasted_hash_gets_its_own_line(
     page.locator("#credit").click()
     expect(page.locator(".toast.bad")).to_contain_text("64 hex digits")
     expect(page.locator("#balance")).to_have_text("0minutes")
+
+
+def test_a_replaced_transaction_is_told_and_can_be_put_away(
+    visitor: BrowserContext, site: Running, wallet: InjectedWallet
+) -> None:
+    page = visitor.new_page()
+    sign_in(page, site, WALLET_NAME)
+    said = {
+        "state": "seen",
+        "message": "Sent, not mined yet; looked up first less than a minute ago.",
+        "amount": None,
+    }
+    shape = {"confirmations": 0, "required": 6, "asset": None, "payer": None, "yours": False}
+
+    def tell(route: Any) -> None:
+        if route.request.method == "POST":
+            route.fulfill(json={**shape, **said})
+        else:
+            route.continue_()
+
+    page.route("**/api/v1/deposits", tell)
+    page.locator("#hash").fill("0x" + "7" * 64)
+    page.locator("#credit").click()
+    line = page.locator("#deposits li")
+    expect(line).to_contain_text("Sent, not mined yet")
+    page.reload()
+    expect(line).to_contain_text("Looked up first less than a minute ago")
+    said |= {
+        "state": "replaced",
+        "message": "Replaced by 0xabc, which your wallet sent in its place. That one counts.",
+    }
+    expect(line).to_contain_text("That one counts", timeout=15_000)
+    line.get_by_role("button", name="Hide").click()
+    expect(line).to_have_count(0)
 
 
 def test_topping_up_from_the_desktop_leaves_it_running(visitor: BrowserContext, site: Running) -> None:

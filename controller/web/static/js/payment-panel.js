@@ -45,7 +45,7 @@ function offer(row, name) {
   return [
     h("p", { class: "gets" }, `${row.minimum_text} ${name}`, row.minutes_for_minimum === null ? null : [" buys ", h("b", {}, `${row.minutes_for_minimum} minutes`)]),
     row.why_not ? h("p", { class: "why-not" }, row.why_not) : null,
-    h("p", { class: "notes" }, notes(row)),
+    h("p", { class: "notes" }, notes(row), row.contract ? [" Contract ", h("span", { class: "mono", title: row.contract }, shortAddress(row.contract)), "."] : null),
     h("div", { class: "rail-do" },
       h("button", { type: "button", class: first(row) ? "button wide" : "button quiet wide", id: `send-${row.rail}`, disabled: blocked, onclick: () => send(row) }, `Send min ${name}`),
       row.why_not ? null : h("button", { type: "button", class: "link", id: `other-${row.rail}`, "aria-expanded": String(open), onclick: () => { state.open = open ? "" : row.rail; draw(); } }, open ? "Only the minimum" : "Another amount, 1 h, 10 h, 100 h")),
@@ -63,7 +63,7 @@ function notes(row) {
     row.bonus_bps ? `${percent(row.bonus_bps)} bonus included.` : "",
     row.rail === "usdc" ? "No holder discount." : "",
     row.saves_text ? `${row.saves_text}.` : "",
-    state.config.chains.length > 1 ? `On ${chainOf(row).name}.` : "",
+    `On ${chainOf(row).name}.`,
   ].filter(Boolean).join(" ");
 }
 

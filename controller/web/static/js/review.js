@@ -12,9 +12,9 @@ const fact = (name, ...value) => h("div", {}, h("dt", {}, name), h("dd", {}, val
 /** The review of `state.sending`. */
 export function review() {
   const { row, quote, step } = state.sending;
-  if (!quote) return h("div", { class: "review" }, waiting(step));
+  if (!quote) return h("div", { class: "review", id: "review", tabindex: "-1" }, waiting(step));
   const chain = chainOf(row);
-  return h("div", { class: "review", "data-step": step },
+  return h("div", { class: "review", id: "review", tabindex: "-1", "data-step": step },
     h("dl", {},
       fact("You send", h("strong", { class: "num" }, quote.amount_text)),
       fact("To", address(chain.revenue_wallet)),
@@ -26,9 +26,12 @@ export function review() {
     step === "agree" ? agree(quote) : waiting(step));
 }
 
-const waiting = (step) => h("p", { class: "step" }, h("span", { class: "pulse small", "aria-hidden": "true" }), STEPS[step] || "");
+const answer = (yes) => () => state.sending?.answer?.(yes);
 
-/** An address in four-digit groups' worth of breaks: all of it is shown, on any width. */
+const waiting = (step) => h("p", { class: "step" }, h("span", { class: "pulse small", "aria-hidden": "true" }), STEPS[step] || "",
+  step === "wallet" ? h("button", { type: "button", class: "link", id: "send-stop", onclick: answer(false) }, "Stop waiting") : null);
+
+/** All of an address, on any width. */
 const address = (text) => h("span", { class: "mono address" }, text);
 
 const gets = (quote) => (quote.gpu_ms === null ? "what its block's price says" : [h("b", {}, `${quote.id ? "" : "about "}${minutesText(quote.gpu_ms)} minutes`), bonus(quote)]);
@@ -43,7 +46,6 @@ function lasts(gpuMs) {
 
 function agree(quote) {
   const { row } = state.sending;
-  const answer = (yes) => () => state.sending?.answer?.(yes);
   return [h("p", { class: "warn" }, quote.why),
     h("p", { class: "actions" },
       h("button", { type: "button", class: "button", id: "send-anyway", onclick: answer(true) }, `Send ${symbol(row.rail)}`),

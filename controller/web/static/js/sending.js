@@ -1,7 +1,7 @@
 // One payment, step by step: a quote that holds the price, the wallet's chain, what it holds, and the wallet's own
 // question. `state.sending` is where it stands; `review.js` draws it before the wallet opens and while it asks.
 import { post } from "./api.js";
-import { announce, tokens, toast } from "./dom.js";
+import { $, announce, tokens, toast } from "./dom.js";
 import { amountFor, symbol, worth } from "./money.js";
 import { ensureChain, lacking, transfer } from "./transfer.js";
 import { remember } from "./deposits.js";
@@ -26,14 +26,16 @@ export const amountOf = (row, wish) => (wish.hours ? amountFor(row, wish.hours) 
 export const chainOf = (row) => state.config.chains.find((chain) => chain.id === row.chain_id);
 
 function step(name) {
-  Object.assign(state.sending, { step: name });
+  state.sending.step = name;
   announce(STEPS[name] || "");
   draw();
+  if (document.activeElement === document.body) $("#review")?.focus({ preventScroll: true });
 }
 
 /** Pay: a wish of the row; nothing leaves before the page has shown what, where to, on which chain, and for what. */
 export function send(row, wish = {}) {
   state.problem = null;
+  let back = false;
   return doing(`send:${row.rail}`, async () => {
     state.sending = { row, step: "quote", quote: null, shown: worth(row, amountOf(row, wish)) };
     try {
@@ -42,9 +44,10 @@ export function send(row, wish = {}) {
       state.problem = { rail: row.rail, text: error.message };
       throw error;
     } finally {
+      back = $("#review")?.contains(document.activeElement);
       state.sending = null;
     }
-  });
+  }).then(() => { if (back) $(`#send-${row.rail}`)?.focus({ preventScroll: true }); });
 }
 
 async function pay(row, wish) {
@@ -59,11 +62,18 @@ async function pay(row, wish) {
   const missing = await lacking(row, amount);
   if (missing) throw new Error(missing);
   step("wallet");
-  const hash = await transfer(chainOf(row), row, amount);
+  // Who stops waiting may still say yes in the wallet: what it sends then is looked after all the same.
+  const sent = transfer(chainOf(row), row, amount).then((hash) => landed(row, quote, hash));
+  await Promise.race([sent, stopped()]);
+}
+
+function landed(row, quote, hash) {
   if (quote.id) keepUsed(quote.id);
   remember(hash, row.rail);
   toast("Sent. It is credited by itself; you can leave this page.");
 }
+
+const stopped = () => new Promise((resolve) => { state.sending.answer = resolve; });
 
 /** The server's quote, with `why` where the buyer has to say yes first; where none is to be had, the day's rate. */
 async function held(row, wish) {
@@ -87,7 +97,7 @@ const unheld = (row, amount, why) => ({
 function agreed() {
   step("agree");
   announce(state.sending.quote.why);
-  return new Promise((resolve) => { state.sending.answer = resolve; }).finally(() => { if (state.sending) state.sending.answer = null; });
+  return new Promise((resolve) => { state.sending.answer = resolve; });
 }
 
 function keepUsed(id) {
