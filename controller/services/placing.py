@@ -104,7 +104,7 @@ def _start(deps: Deps, db: Session, claim: GpuSession, place: Place) -> None:
     """
     now = deps.clock.now_ms()
     config = desktop_config(deps.settings, claim, list(place.gpus))
-    slot = pool.take(deps, db, place.host, place.gpus)
+    slot = pool.take(deps, db, place.host, place.gpus) if claim.kind == "desktop" else None
     slot = slot or new_slot(deps, db, place.host, digest(config))
     leased = update(Gpu).where(col(Gpu.uuid).in_(place.gpus), col(Gpu.state) == "free")
     taken = db.exec(

@@ -20,15 +20,16 @@ from controller.services.run_requests import digest, warm_config
 
 GUESS_MIB = 256  # what a desktop takes, until one has been measured
 REST_MS = 30_000  # a host on which filling failed is left alone for so long
+# A run that waits for its next try, after a failure, keeps nobody waiting for the processor.
 _BUSY = text(
     "SELECT EXISTS (SELECT 1 FROM gpu_session WHERE state = 'queued')"
-    " OR EXISTS (SELECT 1 FROM run WHERE state IN ('queued', 'running') AND session_id IS NOT NULL)"
+    " OR EXISTS (SELECT 1 FROM run WHERE session_id IS NOT NULL"
+    " AND (state = 'running' OR (state = 'queued' AND not_before_ms <= :now)))"
 )
 _RESTING = text(
     "SELECT DISTINCT host FROM run WHERE state = 'failed' AND playbook = :start AND session_id IS NULL"
     " AND slot_id IS NOT NULL AND error_code <> 'called_off' AND finished_at_ms > :since"
 )
-_GUARDED_MS = 15_000
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def fill(deps: Deps) -> int:
             return 0
         locks.placement(db)
         removed = _retire(deps, db)
-        if removed or _busy(db):
+        if removed or _busy(deps, db):
             return removed
         spot = _next(deps, db)
         if spot is None:
@@ -60,10 +61,9 @@ def fill(deps: Deps) -> int:
         return 1
 
 
-def _busy(db: Session) -> bool:
-    return bool(db.connection().execute(_BUSY).scalar()) or any(
-        slot.state == "intended" for slot, _ in pool.rows(db)
-    )
+def _busy(deps: Deps, db: Session) -> bool:
+    busy = db.connection().execute(_BUSY, {"now": deps.clock.now_ms()}).scalar()
+    return bool(busy) or any(slot.state == "intended" for slot, _ in pool.rows(db))
 
 
 def _retire(deps: Deps, db: Session) -> int:

@@ -158,6 +158,15 @@ def test_nothing_is_filled_while_somebody_queues(platform: Platform) -> None:
     assert pool_fill.fill(platform.deps) == 0
 
 
+def test_a_stop_that_fails_for_long_does_not_keep_the_pool_empty(platform: Platform) -> None:
+    session = claims.claim(platform.deps, WALLET, "large")
+    platform.work()
+    platform.provisioner.fail_stops = 9
+    ends.end(platform.deps, WALLET, session.id)
+    platform.work()
+    assert pool_fill.fill(platform.deps) == 1
+
+
 @pytest.mark.parametrize("claimers", [2, 8])
 def test_parallel_claims_get_one_each(platform: Platform, claimers: int) -> None:
     fill(platform)
