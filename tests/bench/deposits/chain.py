@@ -73,6 +73,11 @@ class ManualChain:
         self.top = 0  # the highest block there ever was in this story
         self.base = self.mined = 0
 
+    def be(self, chain_id: int) -> None:
+        """Be another chain from now on."""
+        self.wire("anvil_setChainId", chain_id)
+        self.chain_id = chain_id
+
     def keep(self) -> None:
         """What is on the chain now is where each story begins."""
         self.wire("evm_setAutomine", False)

@@ -13,7 +13,8 @@ from pathlib import Path
 from postgres_kit import Cluster
 
 from deposits.cases.table import CASES
-from deposits.play import Result, play
+from deposits.play import play
+from deposits.scene import Result
 from deposits.stage import Stage, make_template, run_stage
 
 # Of an order that was seen before nothing is learnt: another seed is tried, up to so many in all.

@@ -185,6 +185,20 @@ def behind(blocks: int) -> Spoil:
     return spoil
 
 
+def forgetful(blocks: int) -> Spoil:
+    """It keeps the state of its newest blocks only, as most nodes do."""
+
+    def spoil(ask: Answer, method: str, params: list[Any]) -> Any:
+        if method in {"eth_call", "eth_getBalance"} and params[1] != "latest":
+            at = params[1]["blockHash"] if isinstance(params[1], dict) else None
+            block = ask("eth_getBlockByHash", [at, False]) if at else {"number": params[1]}
+            if block and int(block["number"], 16) <= int(ask("eth_blockNumber", []), 16) - blocks:
+                raise Refused({"code": -32000, "message": "missing trie node"})
+        return ask(method, params)
+
+    return spoil
+
+
 def without_logs(ask: Answer, method: str, params: list[Any]) -> Any:
     """It has lost its index of logs and says that there are none."""
     return [] if method == "eth_getLogs" else ask(method, params)

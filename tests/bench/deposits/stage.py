@@ -19,6 +19,7 @@ from deposits.chain import DOLLAR, ETHER, ManualChain, account, address, run_man
 from deposits.node import Node
 from deposits.oracle.terms import Ledgered, Terms
 from deposits.stepped_database import SteppedDatabase
+from infra.devchain.anvil import CHAIN_ID
 
 ETH_MINIMUM = ETHER // 2_000
 USDC_MINIMUM = DOLLAR
@@ -111,7 +112,12 @@ class Stage:
         return list(self._admin.execute(query, values))
 
     def settings(self, changed: dict[str, dict[str, Any]]) -> Settings:
-        """The operator's configuration of a case: all rails on, defaults otherwise."""
+        """The operator's configuration of a case: all rails on, defaults otherwise.
+
+        A section `other` makes the second chain one that is watched; its values are that chain's.
+        """
+        changed = dict(changed)
+        other = changed.pop("other", None)
         where = self.chains[0].deployment
         base: dict[str, Any] = {
             "chain": {
@@ -133,7 +139,16 @@ class Stage:
             },
         }
         merged = {name: {**values, **self._named(changed.get(name, {}))} for name, values in base.items()}
-        return make_settings(self.url, **{**changed, **merged})
+        further = (
+            [{**base["chain"], "name": "other", **self._of_other(), **other}] if other is not None else []
+        )
+        return make_settings(self.url, **{**changed, **merged}, further_chains=further)
+
+    def _of_other(self) -> dict[str, Any]:
+        chain = self.chains[1]
+        genesis = chain.wire("eth_getBlockByNumber", "0x0", False)["hash"]
+        where = {"rpc_urls": ["http://other-a"], "genesis_hash": genesis, "start_block": chain.base + 1}
+        return {"chain_id": chain.chain_id, **where}
 
     def _named(self, values: dict[str, Any]) -> dict[str, Any]:
         """Addresses of the chain's contracts, which cases call by their names in the deployment."""
@@ -183,8 +198,7 @@ class Stage:
 @contextmanager
 def _peopled(anvil: Path, ports: Iterator[int], number: int) -> Iterator[ManualChain]:
     """A chain with payers who own ETH, USDC and AXGT, and with the contracts they use."""
-    options = ["--chain-id", str(84532 + number)] if number else []
-    with run_manual_chain(anvil, next(ports), *options) as chain:
+    with run_manual_chain(anvil, next(ports)) as chain:
         where = chain.deployment
         for name in PAYERS:
             chain.wire("anvil_setBalance", account(name).address, hex(1_000 * ETHER))
@@ -196,6 +210,7 @@ def _peopled(anvil: Path, ports: Iterator[int], number: int) -> Iterator[ManualC
         chain.wire("anvil_setBalance", account("revenue").address, hex(100 * ETHER))
         chain.call("faucet", where.usdc, "MockUsdc", "mint", address("revenue"), 1_000 * DOLLAR)
         chain.mine()
+        chain.be(CHAIN_ID + number)
         chain.keep()
         yield chain
 

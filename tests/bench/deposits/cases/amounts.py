@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from deposits.cases.registry import ALL, MINIMUM, PAYER, case
-from deposits.play import Play
+from deposits.scene import Play
 
 
 @case(*ALL, below=1)

@@ -8,7 +8,7 @@ from typing import Any
 from deposits.cases.payments import answered
 from deposits.cases.registry import ALL, MINIMUM, case
 from deposits.chain import DOLLAR, ETHER, address, call_data
-from deposits.play import Play
+from deposits.scene import Play
 
 
 def forward(p: Play, name: str, function: str, *arguments: Any, wei: int = 0, sender: str = "alice") -> None:

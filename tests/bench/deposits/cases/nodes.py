@@ -10,7 +10,7 @@ from deposits import node
 from deposits.cases.registry import MINIMUM, case
 from deposits.chain import DOLLAR, address
 from deposits.node import Answer, Spoil
-from deposits.play import Play
+from deposits.scene import Play
 
 TWO = {"chain": {"rpc_urls": ["http://node-a", "http://node-b"]}}
 AGREED = {"chain": {**TWO["chain"], "agreement_above_gpu_minutes": 0}}
@@ -64,6 +64,16 @@ _for_a_while("node_cannot_call_contracts", node.failing_at("eth_call"), "eth")
 _for_a_while("node_says_it_is_another_chain", node.changing("eth_chainId", lambda _: "0x1"))
 _for_a_while("node_has_another_genesis", node.changing("eth_getBlockByNumber", _other_genesis))
 _for_a_while("node_tears_its_chain", node.changing("eth_getBlockByNumber", _torn))
+
+
+@case("eth", "usdc", credited=1)
+def node_keeps_little_state(p: Play, asset: str) -> Iterator[str]:
+    """Price and tier are noted when the payment is first seen; what came too late is made up for afterwards."""
+    yield "fault"
+    p.chain.spoil("node-a", node.forgetful(3))
+    yield "pay"
+    p.give("bob/1", "bob", asset, 2 * MINIMUM[asset])
+    yield from p.mine(8)
 
 
 @case("eth", "usdc", credited=1, settings=TWO)
@@ -121,7 +131,7 @@ def second_node_is_down_for_a_while(p: Play, asset: str) -> Iterator[str]:
 def _times_a_thousand(said: Any) -> Any:
     logs = said["logs"] if isinstance(said, dict) else said
     for log in logs or []:
-        log["data"] = hex(int(log["data"], 16) * 1_000)[2:].rjust(64, "0").join(("0x", ""))
+        log["data"] = f"0x{int(log['data'], 16) * 1_000:064x}"
     return said
 
 

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 
 from controller.models import Wallet
 from controller.services import quotes_offer
+from deposits import node
+from deposits.cases.payments import answered
 from deposits.cases.prices import USD, feed
 from deposits.cases.registry import ALL, MINIMUM, PAYER, case
-from deposits.chain import ETHER, address
-from deposits.play import Play
+from deposits.chain import ETHER, Sent, address
+from deposits.scene import Play
 
 FORMER = {"chain": {"former_revenue_wallets": [address("former")]}}
 CAPPED = {"chain": {"provisional_cap_minutes": 150}}
@@ -55,6 +57,49 @@ def twelve_confirmations_are_wanted(p: Play, _: str) -> Iterator[str]:
     yield "pay"
     p.pay("alice/1", "alice", MINIMUM["eth"])
     yield from p.mine(8)
+
+
+@case("eth", "usdc", chains=2, check=answered("transaction_unknown"))
+def paid_on_another_chain(p: Play, asset: str) -> Iterator[str]:
+    """A chain that nobody watches: not found here, and nothing is credited."""
+    yield "pay"
+    p.publish("alice/1", _on_the_other(p, asset))
+    yield from p.mine(3, p.other)
+    yield from p.mine(3)
+
+
+@case(suspense=1, chains=2, settings={"other": {}})
+def eth_on_the_chain_of_usdc(p: Play, _: str) -> Iterator[str]:
+    """ETH is taken on the home chain only; what comes elsewhere is kept and shown, not credited."""
+    yield "pay"
+    p.publish("alice/1", _on_the_other(p, "eth"))
+    yield from p.mine(6, p.other)
+
+
+@case(credited=2, chains=2, settings={"other": {}, "usdc": {"chain_id": 84533}})
+def rails_on_two_chains(p: Play, _: str) -> Iterator[str]:
+    yield "pay"
+    p.publish("alice/1", _on_the_other(p, "usdc"))
+    p.pay("alice/2", "alice", MINIMUM["eth"])
+    for _block in range(6):
+        yield from p.mine(1, p.other)
+        yield from p.mine(1)
+
+
+@case(credited=1, chains=2, settings={"other": {}, "usdc": {"chain_id": 84533}})
+def one_of_two_chains_is_down(p: Play, _: str) -> Iterator[str]:
+    yield "fault"
+    p.chain.spoil("node-a", node.down)
+    yield "pay"
+    p.publish("alice/1", _on_the_other(p, "usdc"))
+    yield from p.mine(7, p.other)
+
+
+def _on_the_other(p: Play, asset: str) -> Sent:
+    if asset == "eth":
+        return p.other.send("alice", p.other.revenue, MINIMUM["eth"])
+    paid = ("MockUsdc", "transfer", p.other.revenue, MINIMUM["usdc"])
+    return p.other.call("alice", p.other.deployment.usdc, *paid)
 
 
 @case("eth", "usdc", credited=1)

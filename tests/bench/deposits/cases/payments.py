@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from deposits.cases.registry import ALL, MINIMUM, PAYER, case
 from deposits.chain import DOLLAR, ETHER, account, address
-from deposits.play import Play
+from deposits.scene import Play
 
 
 def answered(*codes: str) -> Callable[[Play], list[str]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from deposits.cases.registry import MINIMUM, case
 from deposits.chain import ETHER, address
-from deposits.play import Play
+from deposits.scene import Play
 from infra.devchain.pool import pool_price
 
 USD = 10**8

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from deposits.play import Case, Mode, Play
+from deposits.scene import Case, Mode, Play
 from deposits.stage import AXGT_MINIMUM, ETH_MINIMUM, USDC_MINIMUM
 
 MODES: tuple[Mode, ...] = ("watcher", "hint", "race")

@@ -94,7 +94,8 @@ def _due(asker: Asker, terms: Terms, chain: Ledgered, money: Money, fact: Fact) 
         return Due(fact, "confirm")
     if fact.payer in chain.revenue:
         return Due(fact, "own")
-    if fact.payer == NOBODY or fact.payer in terms.own or fact.asset not in terms.enabled or fact.doubtful:
+    taken = fact.asset in terms.enabled and (fact.asset != "eth" or chain is terms.home)
+    if fact.payer == NOBODY or fact.payer in terms.own or not taken or fact.doubtful:
         return Due(fact, "suspense")
     found = worth.value(asker, terms, chain, fact)
     return Due(fact, "credit", *found) if found else Due(fact, "price")

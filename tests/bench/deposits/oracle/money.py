@@ -70,7 +70,7 @@ def walk(asker: Asker, chain: Ledgered) -> Money:
     by_hash = dict(zip(hashes, traces, strict=True))
     held = _balances(asker, chain, head)
     for block in blocks:
-        _block(money, chain, block, receipts, by_hash, held)
+        _block(money, chain, block, receipts=receipts, traces=by_hash, held=held)
     last, first = held[head], held[chain.first_block - 1]
     money.grown = {asset: last[asset] - first[asset] for asset in last}
     return money
@@ -100,6 +100,7 @@ def _block(
     money: Money,
     chain: Ledgered,
     block: dict[str, Any],
+    *,
     receipts: dict[str, Any],
     traces: dict[str, Any],
     held: dict[int, dict[str, int]],
