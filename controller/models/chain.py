@@ -19,7 +19,7 @@ class ChainCursor(SQLModel, table=True):
 
 
 class ChainHeader(SQLModel, table=True):
-    """One of the last 256 headers read."""
+    """One of the headers read last: enough for a reorganisation of 256 blocks, and the block under it."""
 
     __tablename__ = "chain_header"
     chain_id: int = bigint(primary_key=True)

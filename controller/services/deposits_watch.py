@@ -30,7 +30,9 @@ OTHER_CHAIN = "the node serves another chain: its genesis block is not ours"
 TOO_DEEP = "the chain was reorganised deeper than the headers kept"
 PAST_FINAL = "the chain was reorganised past a final deposit"
 SETTLED_FOR_GOOD = ("final", "returned")
-HEADERS_KEPT = 256
+DEEPEST_REORG = 256
+# The block under the deepest reorganisation is where the chains still agree.
+HEADERS_KEPT = DEEPEST_REORG + 1
 BLOCKS_PER_STEP = 2_000
 BLOCKS_PER_HINT = 16
 BLOCKS_PER_COMMIT = 64

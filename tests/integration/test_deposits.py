@@ -545,20 +545,34 @@ def test_a_reorganisation_past_a_final_deposit_stops_the_watcher(deps, chain):
     assert deposits.watch_once(deps) == 0
 
 
-def test_a_reorganisation_deeper_than_the_headers_kept_stops_the_watcher(deps, chain):
-    chain.mine(300, [payment()])
+def test_a_reorganisation_of_256_blocks_is_followed(deps, chain):
+    chain.mine(44)
+    chain.mine(256, [payment()])
     watch(deps)
-    chain.reorg(300)
-    chain.mine(301)
+    chain.reorg(256)
+    chain.mine(257)
+    watch(deps)
+    assert (cursor(deps).stopped_why, has(deps), state(deps)) == (None, 0, "reversed")
+    sound(deps)
+
+
+def test_a_deeper_reorganisation_stops_the_watcher_with_an_alert(deps, chain):
+    chain.mine(43)
+    chain.mine(257, [payment()])
+    watch(deps)
+    chain.reorg(257)
+    chain.mine(258)
     assert deposits.watch_once(deps) == 0
     assert (cursor(deps).stopped_why, has(deps)) == (TOO_DEEP, 2_000 * HOUR)
+    (alert,) = alerts_of(deps)
+    assert (alert.kind, alert.subject, alert.why) == ("watcher-stopped", "84532", TOO_DEEP)
 
 
 def test_headers_beyond_the_window_are_forgotten(deps, chain):
     chain.mine(300)
     watch(deps)
     with deps.database.begin() as db:
-        assert db.execute(text("SELECT count(*), min(number) FROM chain_header")).one() == (256, 45)
+        assert db.execute(text("SELECT count(*), min(number) FROM chain_header")).one() == (257, 44)
 
 
 def test_watching_begins_at_the_configured_block(database, chain):
