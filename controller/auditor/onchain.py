@@ -62,6 +62,9 @@ def _event(books: Books, chain: Chain, e: Row) -> None:
     if e["position"] != "unexplained":
         written = (e["asset"], e["payer"], e["recipient"], e["amount"])
         books.same("chain", name, payment=(written, _payment(chain, e)))
+    quote = e["evidence"].get("quote") or {}
+    if quote and int(block["timestamp"], 16) * 1000 > quote["expires_at_ms"]:
+        books.find("chain", name, f"was mined after quote {quote['id']} had run out")
     price, holding = e["evidence"].get("price") or {}, e["evidence"].get("holding") or {}
     if price.get("feed") and price.get("read_from", "state") == "state":
         words = chain.rpc.words(price["feed"], LATEST_ROUND, {"blockHash": price["block_hash"]})

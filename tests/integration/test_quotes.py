@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 from fakes import ALICE, BOB, ETHER, FakeChain, make_deps, make_settings, payment
-from sqlmodel import select
+from sqlmodel import select, text
 
 from controller.adapters.database import PostgresDatabase
+from controller.auditor import run as auditor
 from controller.errors import (
     AmountRefused,
     BadInput,
@@ -309,6 +310,41 @@ def test_usdc_on_its_own_chain_and_axgt_with_its_bonus_below_its_cap(database) -
     watch(deps)
     assert event(deps, "u").evidence["quote"]["id"] == usdc.id
     assert event(deps, "not-here").state == "wrong_asset"
+
+
+def found(database: PostgresDatabase) -> list[str]:
+    """What the auditor has to say about quotes, and about anything at all."""
+    with database.engine.connect() as db:
+        return [f"{f.check}: {f.what}" for f in auditor.read(db, lambda *_: None).findings]
+
+
+def test_the_auditor_follows_a_credit_to_its_quote(database) -> None:
+    deps, chain = made(database)
+    ask(deps)
+    chain.moves_to(4_000)
+    pay(deps, chain, "quoted")
+    pay(deps, chain, "plain", MINIMUM + 5)
+    chain.reorg(14)
+    chain.mine(15)
+    watch(deps)
+    pay(deps, chain, "quoted")
+    assert found(database) == []
+    for change, said in (
+        ("gpu_ms = gpu_ms + 1", "credit is"),
+        ("amount = amount + 1", "amount is"),
+        (f"wallet = '{BOB}'", "payer is"),
+        ("event_id = NULL", "deposit is"),
+        ("block_number = 10000", "before its quote"),
+    ):
+        with database.begin() as db:
+            db.execute(text("SAVEPOINT before"))
+            db.execute(text(f"UPDATE quote SET {change}"))
+            told = [f.what for f in auditor.read(db.connection(), lambda *_: None).findings]
+            db.execute(text("ROLLBACK TO before"))
+        assert any(said in what for what in told), (change, told)
+    with database.begin() as db:
+        db.execute(text("DELETE FROM quote"))
+    assert any("which is not there" in what for what in found(database))
 
 
 @pytest.mark.parametrize("seed", range(4))
