@@ -100,6 +100,14 @@ def flag_field(name: str) -> bool:
     return value
 
 
+def number_arg(name: str) -> int | None:
+    """An optional number of the query; raises BadInput."""
+    value = request.args.get(name, "")
+    if value and not (value.isdecimal() and value.isascii() and len(value) <= 18):
+        raise BadInput(f"`{name}` must be a number.", field=name)
+    return int(value) if value else None
+
+
 def caller() -> str:
     """The caller's address as a keyed hash: enough to count requests, no address in the database."""
     key: bytes = current_app.extensions[EXTENSION]["web_key"]

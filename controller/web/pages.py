@@ -8,11 +8,12 @@ from flask import Blueprint, g, redirect, render_template
 from werkzeug.wrappers import Response
 
 from controller.domain.profiles import GPU_MS_PER_MINUTE
-from controller.services import ledger, sessions, site
-from controller.web.context import deps, visitor_or_none, wallet, wallet_or_none
+from controller.services import sessions, site
+from controller.services import statement as statements
+from controller.web.context import deps, number_arg, visitor_or_none, wallet, wallet_or_none
 from controller.web.statement_words import readable
 
-STATEMENT_LINES = 5_000
+ENTRIES = 200
 blueprint = Blueprint("pages", __name__)
 
 
@@ -59,5 +60,16 @@ def desktop(session_id: str) -> Response | str:
 def statement() -> Response | str:
     if visitor_or_none() is None:
         return redirect("/launch")
-    lines = readable(ledger.statement(deps(), wallet(), STATEMENT_LINES))
-    return render_template("statement.html", lines=lines)
+    entries = statements.entries(deps(), wallet(), number_arg("before"), ENTRIES)
+    chains = {chain.chain_id: chain.name for chain in deps().settings.chains}
+    older = entries[-1].id if len(entries) == ENTRIES else None
+    return render_template("statement.html", lines=readable(entries, chains), older=older)
+
+
+@blueprint.get("/statement/<session_id>")
+def session_statement(session_id: str) -> Response | str:
+    if visitor_or_none() is None:
+        return redirect("/launch")
+    lines = statements.windows(deps(), wallet(), session_id[:36], number_arg("before"), ENTRIES)
+    older = lines[-1].from_ms if len(lines) == ENTRIES else None
+    return render_template("statement_session.html", session=session_id, lines=lines, older=older)

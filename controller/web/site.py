@@ -12,7 +12,18 @@ from controller.errors import AxonosError
 from controller.services.deps import Deps
 from controller.services.local_chain import LocalNode
 from controller.services.rate_board import RateBoard
-from controller.web import account, answers, api_money, api_sessions, files, guarding, internal, local, pages
+from controller.web import (
+    account,
+    answers,
+    api_money,
+    api_sessions,
+    api_statement,
+    files,
+    guarding,
+    internal,
+    local,
+    pages,
+)
 from controller.web.context import EXTENSION
 
 MAX_BODY_BYTES = 65_536
@@ -40,7 +51,7 @@ def register(app: Flask, deps: Deps, node: LocalNode | None) -> None:
     app.register_error_handler(AxonosError, answers.on_axonos_error)
     app.register_error_handler(HTTPException, answers.on_http_error)
     app.register_error_handler(Exception, answers.on_crash)
-    for module in (pages, account, api_money, api_sessions, internal):
+    for module in (pages, account, api_money, api_sessions, api_statement, internal):
         app.register_blueprint(module.blueprint)
     app.register_blueprint(files.make_blueprint(settings.novnc_dir))
     if settings.local is not None and node is not None:

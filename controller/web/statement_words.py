@@ -1,24 +1,35 @@
-"""The statement in words: one line per session instead of one per tick, and each line's reason as a sentence.
+"""The statement in words: what each entry is, and its reason as a sentence.
 
 Only for reading. The JSON and CSV answers carry every transfer with its whole evidence.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from controller.domain.pricing import amount_text
 from controller.domain.profiles import PROFILES
-from controller.services.ledger import StatementLine
+from controller.services.statement import StatementEntry
 
-KINDS = {"deposit": "Deposit", "use": "GPU session", "reversal": "Deposit reversed"}
+KINDS = {
+    "deposit": "Deposit",
+    "top-up": "Deposit, holder tier made up for",
+    "reversal": "Deposit reversed",
+    "use": "GPU session",
+    "credit": "Credit by the operator",
+    "refund": "Refund by the operator",
+    "adjust": "Adjustment by the operator",
+    "assign": "Deposit assigned",
+}
+# What a spreadsheet would take for a formula.
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 @dataclass(frozen=True)
 class ReadableLine:
-    """A line of the statement page."""
+    """A line of the statement page; `session` links to its single windows."""
 
     at_ms: int
     what: str
@@ -26,49 +37,61 @@ class ReadableLine:
     balance_after_gpu_ms: int
     why: str
     reference: str
+    session: str = ""
 
 
-def readable(lines: Iterable[StatementLine]) -> list[ReadableLine]:
-    """Newest first, as the service gives them; neighbouring charges of one session become one line.
+def readable(entries: Iterable[StatementEntry], chains: Mapping[int, str]) -> list[ReadableLine]:
+    """Entries of the service in words.
 
-    The sum of `gpu_ms` stays what it was.
+    Args:
+        entries: newest first.
+        chains: names of chains by id.
     """
-    groups: list[list[StatementLine]] = []
-    for line in lines:
-        if groups and _session(line) and _session(line) == _session(groups[-1][0]):
-            groups[-1].append(line)
-        else:
-            groups.append([line])
-    return [_line(group) for group in groups]
+    return [_line(entry, chains) for entry in entries]
 
 
-def _session(line: StatementLine) -> str:
-    return str(line.why.get("session", "")) if line.kind == "use" else ""
+def what_of(kind: str) -> str:
+    """A kind of transfer in words."""
+    return KINDS.get(kind, kind.replace("_", " ").capitalize())
 
 
-def _line(group: list[StatementLine]) -> ReadableLine:
-    newest, oldest = group[0], group[-1]
-    why, reference = _use(newest.why, oldest.why) if _session(newest) else _deposit(newest.why)
+def why_of(kind: str, newest: dict[str, Any], oldest: dict[str, Any], chains: Mapping[int, str]) -> str:
+    """The reason of a transfer, or of a session's charges from `oldest` to `newest`, as a sentence."""
+    if kind == "use":
+        return _use(newest, oldest)
+    parts = [str(newest[k]) for k in ("reason", "why") if newest.get(k)]
+    return ". ".join(filter(None, [*parts, _deposit(newest, chains)]))
+
+
+def safe_cell(text: str) -> str:
+    """A text as a spreadsheet may open it: never taken for a formula."""
+    return f"'{text}" if text.startswith(FORMULA) else text
+
+
+def _line(entry: StatementEntry, chains: Mapping[int, str]) -> ReadableLine:
+    session = str(entry.newest.get("session", ""))
+    tx = str(entry.newest.get("tx_hash", ""))
     return ReadableLine(
-        at_ms=newest.at_ms,
-        what=KINDS.get(newest.kind, newest.kind.replace("_", " ").capitalize()),
-        gpu_ms=sum(line.gpu_ms for line in group),
-        balance_after_gpu_ms=newest.balance_after_gpu_ms,
-        why=why,
-        reference=reference,
+        at_ms=entry.at_ms,
+        what=what_of(entry.kind),
+        gpu_ms=entry.gpu_ms,
+        balance_after_gpu_ms=entry.balance_after_gpu_ms,
+        why=why_of(entry.kind, entry.newest, entry.oldest, chains),
+        reference=f"{tx[:10]}…{tx[-6:]}" if tx else session[:8],
+        session=session,
     )
 
 
-def _use(newest: dict[str, Any], oldest: dict[str, Any]) -> tuple[str, str]:
+def _use(newest: dict[str, Any], oldest: dict[str, Any]) -> str:
     seconds = (int(newest.get("to_ms", 0)) - int(oldest.get("from_ms", 0))) // 1000
     profile = PROFILES.get(str(newest.get("profile")))
     gpus = int(newest.get("gpus", 0))
     size = f"{profile.title}, " if profile else ""
     length = f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
-    return f"{size}{gpus} GPU{'s' if gpus != 1 else ''} for {length}", str(newest["session"])[:8]
+    return f"{size}{gpus} GPU{'s' if gpus != 1 else ''} for {length}"
 
 
-def _deposit(why: dict[str, Any]) -> tuple[str, str]:
+def _deposit(why: dict[str, Any], chains: Mapping[int, str]) -> str:
     parts = []
     if {"amount", "token_decimals", "asset"} <= why.keys():
         parts.append(
@@ -81,6 +104,7 @@ def _deposit(why: dict[str, Any]) -> tuple[str, str]:
     if why.get("bonus_bps"):
         parts.append(f"with {int(why['bonus_bps']) / 100:g} % bonus")
     if why.get("quote"):
-        parts.append(f"as quoted ({str(why['quote'].get('id', ''))[:8]})")
-    tx = str(why.get("tx_hash", ""))
-    return " ".join(parts) or str(why.get("why", "")), f"{tx[:10]}…{tx[-6:]}" if tx else ""
+        parts.append("as quoted")
+    if parts and why.get("chain_id") in chains:
+        parts.append(f"on {chains[why['chain_id']]}")
+    return " ".join(parts)

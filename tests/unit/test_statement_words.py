@@ -1,50 +1,66 @@
-"""The statement in words: ticks of one session become a line, and nothing is lost in the sum."""
+"""The statement in words: each kind of entry says its why, and nothing in it is a formula."""
 
 from __future__ import annotations
 
-from controller.services.ledger import StatementLine
-from controller.web.statement_words import readable
+from typing import Any
+
+import pytest
+
+from controller.services.statement import StatementEntry
+from controller.web.statement_words import readable, safe_cell
 
 TX = "0x" + "7" * 58 + "abcdef"
+DEPOSIT = {
+    "asset": "eth",
+    "amount": str(475 * 10**12),
+    "token_decimals": 18,
+    "usd_answer": "250000000000",
+    "usd_decimals": 8,
+    "discount_bps": 500,
+    "tx_hash": TX,
+    "chain_id": 1,
+}
 
 
-def use(at_ms: int, session: str, from_ms: int, to_ms: int, after: int) -> StatementLine:
-    why = {"session": session, "profile": "medium", "gpus": 2, "from_ms": from_ms, "to_ms": to_ms}
-    return StatementLine(at_ms, "use", -2 * (to_ms - from_ms), after, why)
+def entry(kind: str, newest: dict[str, Any], oldest: dict[str, Any] | None = None) -> StatementEntry:
+    return StatementEntry(9, 300, kind, -5, 100, newest, oldest or newest, 1)
 
 
-def test_charges_of_one_session_are_one_line_that_adds_up() -> None:
-    lines = [
-        use(300, "session-b", 200_000, 260_000, 100),
-        use(200, "session-a", 60_000, 3_725_000, 500),
-        use(100, "session-a", 0, 60_000, 900),
-        use(50, "session-b", 0, 10_000, 1_000),
-    ]
-    shown = readable(lines)
-    assert [line.reference for line in shown] == ["session-", "session-", "session-"]
-    assert shown[1].why == "Medium, 2 GPUs for 1:02:05"
-    assert (shown[1].gpu_ms, shown[1].balance_after_gpu_ms, shown[1].at_ms) == (-7_450_000, 500, 200)
-    assert sum(line.gpu_ms for line in shown) == sum(line.gpu_ms for line in lines)
+def test_charges_of_one_session_are_one_line_with_a_way_to_its_windows() -> None:
+    first = {"session": "session-a", "profile": "medium", "gpus": 2, "from_ms": 0, "to_ms": 60_000}
+    last = {**first, "from_ms": 3_700_000, "to_ms": 3_725_000}
+    (line,) = readable([entry("use", last, first)], {})
+    assert line.why == "Medium, 2 GPUs for 1:02:05"
+    assert (line.what, line.reference, line.session) == ("GPU session", "session-", "session-a")
+    assert (line.gpu_ms, line.balance_after_gpu_ms, line.at_ms) == (-5, 100, 300)
 
 
-def test_a_deposit_says_amount_price_and_discount() -> None:
-    why = {
-        "asset": "eth",
-        "amount": str(475 * 10**12),
-        "token_decimals": 18,
-        "usd_answer": "250000000000",
-        "usd_decimals": 8,
-        "discount_bps": 500,
-        "tx_hash": TX,
-    }
-    (line,) = readable([StatementLine(1, "deposit", 75, 75, why)])
+def test_a_deposit_says_amount_price_discount_and_chain() -> None:
+    (line,) = readable([entry("deposit", DEPOSIT)], {1: "Ethereum"})
     assert line.what == "Deposit"
-    assert line.why == "0.000475 ETH at $2500 with 5 % holder discount"
+    assert line.why == "0.000475 ETH at $2500 with 5 % holder discount on Ethereum"
     assert line.reference == "0x77777777…abcdef"
-    (line,) = readable([StatementLine(1, "deposit", 75, 75, {**why, "quote": {"id": "5f0c9d1e-aa"}})])
-    assert line.why.endswith("holder discount as quoted (5f0c9d1e)")
+    quoted = {**DEPOSIT, "discount_bps": 0, "bonus_bps": 2_500, "quote": {"id": "q"}}
+    (line,) = readable([entry("deposit", quoted)], {})
+    assert line.why == "0.000475 ETH at $2500 with 25 % bonus as quoted"
 
 
-def test_unknown_kinds_are_shown_as_they_are() -> None:
-    (line,) = readable([StatementLine(1, "storage_fee", -1, 0, {})])
-    assert (line.what, line.why, line.reference) == ("Storage fee", "", "")
+@pytest.mark.parametrize(
+    ("kind", "what"),
+    [
+        ("credit", "Credit by the operator"),
+        ("refund", "Refund by the operator"),
+        ("adjust", "Adjustment by the operator"),
+        ("reversal", "Deposit reversed"),
+        ("storage_fee", "Storage fee"),
+    ],
+)
+def test_each_kind_says_its_reason(kind: str, what: str) -> None:
+    (line,) = readable([entry(kind, {"reason": "a broken fan"})], {})
+    assert (line.what, line.why) == (what, "a broken fan")
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\t=1", "\r=1", "\n=1"])
+def test_no_cell_is_a_formula(text: str) -> None:
+    assert safe_cell(text) == "'" + text
+    assert safe_cell("a " + text) == "a " + text

@@ -62,7 +62,7 @@ def test_a_deposit_shows_as_balance_statement_and_csv_to_its_payer_alone(site: S
     assert "+120.00" in alice.get("/statement").text
     assert bob.get("/api/v1/me").json["balance"]["gpu_ms"] == 0
     assert bob.get("/api/v1/deposits").json == {"deposits": []}
-    assert bob.get("/api/v1/statement").json == {"lines": []}
+    assert bob.get("/api/v1/statement").json == {"lines": [], "next": None}
     assert "+120.00" not in bob.get("/statement").text
 
 
