@@ -13,9 +13,12 @@ from typing import Any, Literal, TypeVar
 import httpx
 
 from controller.adapters import chain_words as words
-from controller.adapters.chain_node import Call, Node, NodeFailed, Refusal, Unknown
-from controller.adapters.chain_payments import Found, MoneyReader, same_money
-from controller.adapters.chain_pool import Lagging, Pool, WrongChain, equal
+from controller.adapters.chain_blocks import facts, header, linked, own_blocks
+from controller.adapters.chain_found import Found, same_money
+from controller.adapters.chain_node import Node, NodeFailed, Refusal, Unknown
+from controller.adapters.chain_nodes import Lagging, WrongChain
+from controller.adapters.chain_payments import MoneyReader
+from controller.adapters.chain_pool import Pool, equal
 from controller.adapters.chain_prices import PriceReader
 from controller.adapters.chain_standing import Memory
 from controller.errors import ChainUnavailable, SettingsInvalid
@@ -99,16 +102,22 @@ class Web3Chain:
         return found
 
     def head(self) -> Block:
-        return self._pool.newest(lambda node: _header(node, "latest"), lambda block: block.number)
+        return self._pool.newest(lambda node: header(node, "latest"), lambda block: block.number)
 
     def block(self, number: int) -> Block:
         def read(node: Node) -> Block:
-            return _header(node, hex(number))
+            return header(node, hex(number))
 
         return self._told(read) if self._insists else self._pool.by_number(read)
 
     def finalized_number(self) -> int:
-        return self._pool.final(lambda node: _header(node, "finalized").number)
+        def read(node: Node) -> int:
+            try:
+                return header(node, "finalized").number
+            except Refusal:
+                return -1  # a chain without that tag: nothing is final yet
+
+        return self._pool.final(read)
 
     def payments_in(self, block: Block) -> BlockMoney:
         return self._money([block])[0]
@@ -117,7 +126,7 @@ class Web3Chain:
         while before.number < to.number:
             last = min(before.number + STRETCH, to.number)
             headers = self._headers(before.number + 1, last, to)
-            blocks = _linked(before, headers)
+            blocks = linked(before, headers)
             if not blocks:
                 return
             if len(blocks) < len(headers):
@@ -149,7 +158,7 @@ class Web3Chain:
         return self._pool.first(read)
 
     def transaction(self, tx_hash: str) -> TransactionFacts:
-        return self._pool.first(lambda node: _facts(node, tx_hash))
+        return self._pool.first(lambda node: facts(node, tx_hash))
 
     def next_nonce(self, address: str) -> int:
         return self._pool.first(
@@ -219,8 +228,7 @@ class Web3Chain:
     def _headers(self, first: int, last: int, to: Block) -> list[Block]:
         """Headers by number, of the node whose head `to` is."""
         numbers = range(first, min(last, to.number - 1) + 1)
-        calls: list[Call] = [("eth_getBlockByNumber", [hex(number), False]) for number in numbers]
-        found = self._pool.pinned(lambda node: _own_blocks(node, calls))
+        found = self._pool.pinned(lambda node: own_blocks(node, numbers))
         return [*found, *([to] if last == to.number else [])]
 
     def _verify(self, node: Node) -> None:
@@ -230,7 +238,7 @@ class Web3Chain:
         self._genesis(node)
 
     def _genesis(self, node: Node) -> str:
-        found = _header(node, "0x0").hash
+        found = header(node, "0x0").hash
         if found != self._chain.genesis_hash.lower():
             raise WrongChain("The node serves another chain: its genesis block is not the one configured.")
         return found
@@ -239,7 +247,7 @@ class Web3Chain:
         for node in self._pool.order():
             try:
                 if words.integer(node.ask("eth_chainId")) == self._chain.chain_id:
-                    return _header(node, "0x0").hash
+                    return header(node, "0x0").hash
             except (NodeFailed, Refusal, Unknown, ValueError, KeyError, TypeError, AttributeError):
                 continue
         return None
@@ -250,53 +258,3 @@ class Web3Chain:
             answer = node.ask("eth_call", {"to": contract, "data": words.DECIMALS}, "latest")
             if answer != "0x" and words.split(answer, 1) != (decimals,):
                 raise SettingsInvalid(f"{name}.contract does not have {decimals} decimals.")
-
-
-def _header(node: Node, at: str) -> Block:
-    found = _block(node.ask("eth_getBlockByNumber", at, False))
-    if at.startswith("0x") and found.number != int(at, 16):
-        raise NodeFailed("another block than the one asked for")
-    return found
-
-
-def _block(answer: Any) -> Block:
-    if answer is None:
-        raise Unknown
-    return words.block_of(answer)
-
-
-def _own_blocks(node: Node, calls: Sequence[Call]) -> list[Block]:
-    answers = node.asked(calls)
-    if None in answers:
-        raise NodeFailed("does not know blocks below the head it named")
-    return [words.block_of(answer) for answer in answers]
-
-
-def _linked(before: Block, blocks: Sequence[Block]) -> list[Block]:
-    """The blocks up to where one does not follow its parent."""
-    found: list[Block] = []
-    for block in blocks:
-        if block.parent_hash != before.hash or block.number != before.number + 1:
-            break
-        found.append(block)
-        before = block
-    return found
-
-
-def _facts(node: Node, tx_hash: str) -> TransactionFacts:
-    asked: list[Call] = [("eth_getTransactionByHash", [tx_hash]), ("eth_getTransactionReceipt", [tx_hash])]
-    tx, receipt = node.asked(asked)
-    if tx is None:
-        return TransactionFacts(tx_hash, known=False)
-    sender, nonce = words.address(tx["from"]), words.integer(tx["nonce"])
-    if receipt is None:
-        return TransactionFacts(tx_hash, known=True, sender=sender, nonce=nonce)
-    return TransactionFacts(
-        tx_hash=tx_hash,
-        known=True,
-        block_number=words.integer(receipt["blockNumber"]),
-        block_hash=words.hash32(receipt["blockHash"]),
-        succeeded=words.integer(receipt["status"]) == 1,
-        sender=sender,
-        nonce=nonce,
-    )

@@ -153,7 +153,7 @@ class Node:
             said = json.loads(body)
         except (ValueError, RecursionError) as error:
             raise NodeFailed("no JSON") from error
-        if not single and isinstance(said, dict):
+        if not single and (isinstance(said, dict) or _is_one_error(said)):
             return None
         return self._matched(asked, [said] if single else said)
 
@@ -204,6 +204,11 @@ class Node:
         for secret in self._secrets:
             text = text.replace(secret, "…")
         return re.sub(r"[^\x20-\x7e…]+|[a-z]+://\S+", " ", text)[:200]
+
+
+def _is_one_error(said: Any) -> bool:
+    """Whether several questions were answered with one error for all."""
+    return isinstance(said, list) and len(said) == 1 and isinstance(said[0], dict) and "error" in said[0]
 
 
 def _secrets(url: str) -> list[str]:

@@ -219,6 +219,18 @@ def test_nodes_that_take_few_questions_at_once_or_one_are_asked_so(anvil, nodes,
         made(nodes[0]).block(1)
 
 
+def test_one_error_for_all_questions_means_that_they_were_too_many(nodes, made, monkeypatch):
+    def one_error(asked):
+        refused = [{"jsonrpc": "2.0", "id": None, "error": {"code": -32600, "message": "too many"}}]
+        return (200, json.dumps(refused).encode()) if isinstance(asked, list) else plain(asked)
+
+    plain = nodes[0].respond
+    monkeypatch.setattr(nodes[0], "respond", one_error)
+    reader = made(nodes[0])
+    head = reader.head()
+    assert read(reader, head.number - 3)[-1][0] == head
+
+
 def test_a_node_that_refuses_long_ranges_is_asked_for_shorter_ones(anvil, nodes, made):
     start, payer = anvil.rpc.head(), anvil.accounts[0]
     anvil.mint_usdc(payer.address, 3)
@@ -281,6 +293,17 @@ def test_final_is_what_two_nodes_call_final(anvil, nodes, made):
         nodes[0].faults = [finals(number)]
         assert made(*nodes).finalized_number() == truth
         assert made(*nodes[:2]).finalized_number() <= truth
+
+
+def test_a_chain_without_finality_has_nothing_final_and_keeps_its_node(nodes, made):
+    def refuse(question, _):
+        final = question["method"] == "eth_getBlockByNumber" and question["params"][0] == "finalized"
+        return error(-32602, "unknown block tag")(question, _) if final else None
+
+    nodes[0].faults = [refuse]
+    reader = made(nodes[0])
+    assert reader.finalized_number() == -1
+    assert not reader._pool.nodes[0].is_resting
 
 
 def finals(number: int):
