@@ -180,11 +180,12 @@ def _rewind(deps: Deps, cursor: ChainCursor, ancestor: Block) -> bool:
         drop(db, gone, "the network dropped its block", now_ms)
         above = (col(ChainHeader.chain_id) == chain_id) & (col(ChainHeader.number) > ancestor.number)
         db.execute(delete(ChainHeader).where(above))
-        _stand_on(db, chain_id, ancestor)
+        stand_on(db, chain_id, ancestor)
     return True
 
 
-def _stand_on(db: Session, chain_id: int, block: Block) -> None:
+def stand_on(db: Session, chain_id: int, block: Block) -> None:
+    """Move the cursor to a block, and keep its header; the caller holds the cursor."""
     cursor = db.get_one(ChainCursor, chain_id)
     cursor.block_number, cursor.block_hash = block.number, block.hash
     db.add(cursor)
@@ -236,7 +237,7 @@ def _take(deps: Deps, chain_id: int, before: Block, blocks: list[Found]) -> bool
             for payment in [*money.payments, *_unexplained(block, money)]:
                 doubtful = payment.asset in money.doubtful
                 record(db, chain_id, payment, now_ms, in_chain=True, doubtful=doubtful)
-            _stand_on(db, chain_id, block)
+            stand_on(db, chain_id, block)
     return True
 
 
