@@ -45,7 +45,7 @@ def start(config: HostConfig, request: StartRequest) -> dict[str, Any]:
             identifier = str(found["Id"]) if found else _make(run)
             waited = bool(found and request.home and warm.is_place_of(found))
             if waited:
-                _hand_over(run, identifier)
+                _hand_over(run, identifier, int(found["State"]["Pid"]) if found else 0)
         except BaseException:
             _take_back(run)
             raise
@@ -85,12 +85,12 @@ def _share(run: Start, identifier: str) -> None:
     run.timed("share_ms", lambda: asked(run.engine, "POST", f"/containers/{identifier}/update", share))
 
 
-def _hand_over(run: Start, identifier: str) -> None:
+def _hand_over(run: Start, identifier: str, first: int) -> None:
     """A desktop that waits becomes somebody's: its share of the CPUs and the home first, then it goes on."""
     home = run.timed("home_ms", lambda: _home(run))
     _share(run, identifier)
     run.timed("mount_ms", lambda: warm.give_home(run.slot, home))
-    run.timed("thaw_ms", lambda: warm.thaw(run))
+    run.timed("thaw_ms", lambda: warm.thaw(run, first))
 
 
 def _existing(run: Start) -> dict[str, Any] | None:

@@ -22,6 +22,7 @@ from controller.host.words import HostRefused
 HOMES_INSIDE = "/home"
 PERSON = "axon"
 UNCLAIMED_SHARES, USUAL_SHARES = 2, 1024
+FIRST_TO_GO, AS_OTHERS = 900, 0
 MEMINFO = Path("/proc/meminfo")
 
 
@@ -89,11 +90,14 @@ def freeze(run: Start) -> int:
     path = f"/containers/{run.slot.container}"
     _unless(run.engine, "POST", f"{path}/pause")
     first = asked(run.engine, "GET", f"{path}/json")["State"]["Pid"]
-    return sum(map(_pss_kib, _family(int(first)))) >> 10
+    family = _family(int(first))
+    _set_spare(family, FIRST_TO_GO)
+    return sum(map(_pss_kib, family)) >> 10
 
 
-def thaw(run: Start) -> None:
-    """Let a frozen desktop go on. Done already, nothing happens."""
+def thaw(run: Start, first: int) -> None:
+    """Let a frozen desktop go on. Done already, nothing happens. `first` is its init's process id."""
+    _set_spare(_family(first), AS_OTHERS)
     _unless(run.engine, "POST", f"/containers/{run.slot.container}/unpause")
 
 
@@ -116,6 +120,13 @@ def _family(pid: int) -> list[int]:
     except OSError:
         return []
     return [pid, *(one for child in children for one in _family(int(child)))]
+
+
+def _set_spare(pids: list[int], score: int) -> None:
+    """How gladly the kernel ends processes when memory runs out: those that nobody uses first."""
+    for pid in pids:
+        with suppress(OSError):
+            Path(f"/proc/{pid}/oom_score_adj").write_text(str(score))
 
 
 def _pss_kib(pid: int) -> int:

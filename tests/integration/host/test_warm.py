@@ -45,6 +45,19 @@ def test_a_waiting_desktop_is_frozen_nobodys_and_out_of_reach(host):
         connect(host.config.run_dir, host.slot().id, host.config.session_uid)
 
 
+def test_it_is_the_first_to_go_when_memory_runs_out(host):
+    """Until somebody has it; then it counts like any other."""
+    fill(host)
+    assert score(host) == 900
+    claim(host)
+    assert score(host) == 0
+
+
+def score(host):
+    pid = run("docker", "inspect", "-f", "{{.State.Pid}}", host.slot().container)
+    return int(Path(f"/proc/{pid}/oom_score_adj").read_text())
+
+
 def test_a_claim_gives_it_a_home_and_opens_it(host):
     before = fill(host)
     answer = claim(host)
