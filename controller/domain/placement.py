@@ -16,7 +16,7 @@ _NEXT: dict[str, frozenset[str]] = {
     "free": frozenset({"leased", "quarantined"}),
     "leased": frozenset({"dirty"}),
     "dirty": frozenset({"checked", "quarantined"}),
-    "checked": frozenset({"free"}),
+    "checked": frozenset({"free", "quarantined"}),
     "quarantined": frozenset({"checked"}),
 }
 
