@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -112,11 +111,13 @@ class Play:
     def watched(self) -> Iterator[str]:
         """One worker of its own does all there is to do by now, so that the story can rely on it."""
         yield "a worker looks"
-        deps = self.deps("early")
-        for _ in range(CALM_STEPS):
-            with suppress(Unavailable):
+        deps, failures = self.deps("early"), 0
+        while failures < 3:
+            try:
                 if watch_all(deps) == 0:
                     return
+            except Unavailable:
+                failures += 1
 
     def publish(self, name: str, sent: Sent) -> Sent:
         """From now on people paste this hash."""

@@ -27,6 +27,7 @@ def _for_a_while(name: str, spoil: Spoil, asset: str = "usdc") -> None:
         yield "pay"
         p.give("alice/1", "alice", asset, MINIMUM[asset])
         yield from p.mine(6)
+        yield from p.watched()
         yield "well again"
         p.chain.spoil("node-a", None)
         yield from p.mine(1)
