@@ -9,7 +9,7 @@ import sys
 
 FOLDER = ""  # where the server's socket `current` is
 PLAYBOOK = ""  # the real ansible-playbook
-SERVER_PATIENCE_S = 5.0
+SERVER_PATIENCE_S = 10.0
 LOST = 251  # exit status when the server or its child went away in the middle of the run
 
 
@@ -17,6 +17,8 @@ def main() -> None:
     """Never returns: ends with the run's status, or becomes the real program."""
     try:
         refused = _give(os.open(FOLDER, os.O_PATH | os.O_CLOEXEC))
+    except FileNotFoundError:
+        refused = "server is not ready"
     except (OSError, ValueError) as error:
         refused = f"server does not answer: {error}"
     _say(f"cold {refused}")
