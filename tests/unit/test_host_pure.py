@@ -103,6 +103,24 @@ def test_the_container_has_no_power(slot):
     assert {mount["Target"] for mount in host["Mounts"]} == {"/home/axon", "/run/desktop"}
 
 
+def test_a_desktop_that_waits_has_its_gpus_and_nobodys_home(slot):
+    request = parse_start(START | {"warm": True, "home": "", "session": "", "simulated": False})
+    made = container.container(slot, request, slot.place, api_version=(1, 48))
+    host = made["HostConfig"]
+    assert host["DeviceRequests"][0]["DeviceIDs"] == ["nvidia.com/gpu=GPU-1", "nvidia.com/gpu=GPU-2"]
+    home = next(mount for mount in host["Mounts"] if mount["Target"] == "/home")
+    assert home["Source"] == str(slot.place)
+    assert home["BindOptions"] == {"Propagation": "rslave"}, "mounts come in, none go out"
+    assert (made["WorkingDir"], host["CpuShares"]) == ("/", 2)
+    assert "AXONOS_WARM=1" in made["Env"]
+
+
+def test_only_what_waits_has_no_home():
+    for change in ({"home": ""}, {"session": ""}, {"warm": True, "home": "x"}):
+        with pytest.raises(HostRefused, match="bad_input"):
+            parse_start(START | change)
+
+
 @pytest.mark.parametrize(
     ("version", "devices"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
@@ -11,6 +12,7 @@ from session_kit import WALLET
 
 from controller.adapters.reach import listens, url_listens
 from controller.cli import hosts, sessions, status
+from controller.services import pool_fill
 from controller.services import sessions as service
 from controller.services.status import WORKER_NAME, with_application_name
 
@@ -127,3 +129,23 @@ def test_reaching_an_address():
         assert listens("127.0.0.1", port)
         assert url_listens(f"ws://127.0.0.1:{port}/stream")
     assert not listens("127.0.0.1", port)
+
+
+def test_the_pool_and_the_stages_of_starts_are_shown(axonos, platform):
+    settings = platform.deps.settings
+    pool = settings.pool.model_copy(update={"small": 1})
+    platform.deps = replace(platform.deps, settings=settings.model_copy(update={"pool": pool}))
+    assert "No desktop waits" in axonos(hosts.hosts, "pool")[1]
+    assert "No start came through yet" in axonos(sessions.sessions, "stages")[1]
+    pool_fill.fill(platform.deps)
+    platform.work()
+    found = axonos(hosts.hosts, "pool", "--json")[2]["pool"]
+    assert [(one["profile"], one["state"]) for one in found] == [("small", "waiting")]
+    assert "small" in axonos(hosts.hosts, "pool")[1]
+    assert "1 small waiting" in axonos(status.status)[1]
+    view = service.claim(platform.deps, WALLET, "small")
+    platform.work()
+    shown = axonos(sessions.sessions, "show", view.id)[1]
+    assert "start, in milliseconds: queue" in shown
+    stages = axonos(sessions.sessions, "stages", "--json")[2]["stages"]
+    assert {"total_ms", "ansible_ms", "host_ms"} <= {line["stage"] for line in stages}
