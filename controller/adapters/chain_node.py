@@ -23,6 +23,8 @@ for name in ("httpx", "httpcore"):
 CONNECT_S = 5
 SILENCE_S = 10
 ANSWER_S = 20
+SLOW_S = 2
+SLOW_FOR_S = 60
 ANSWER_BYTES = 32 * 2**20
 BATCH = 256
 BATCH_AGAIN_S = 600
@@ -77,7 +79,7 @@ class Node:
         self._url, self._http, self._monotonic = url, http, monotonic
         self._ids = itertools.count(1)
         self._batch, self._batch_again = BATCH, 0.0
-        self._failures, self._rests_until = 0, 0.0
+        self._failures, self._rests_until, self._slow_until = 0, 0.0, 0.0
         self._secrets = _secrets(url)
 
     @property
@@ -89,6 +91,11 @@ class Node:
     def is_resting(self) -> bool:
         """Whether it failed so lately that others are asked first."""
         return self._monotonic() < self._rests_until
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether it took long to answer of late: as good as others, but asked after them."""
+        return self._monotonic() < self._slow_until
 
     def failed(self, longest_s: float = _RESTING_LONGEST_S) -> None:
         """Let it rest, twice as long each time."""
@@ -187,7 +194,7 @@ class Node:
             raise NodeFailed(type(error).__name__) from error
 
     def _post(self, body: bytes) -> tuple[int, bytes]:
-        end = self._monotonic() + ANSWER_S
+        start = self._monotonic()
         # Unpacked by nobody: a small answer must not become a large one here.
         headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
         timeout = httpx.Timeout(SILENCE_S, connect=CONNECT_S)
@@ -195,8 +202,11 @@ class Node:
         with self._http.stream("POST", self._url, content=body, headers=headers, timeout=timeout) as answer:
             for part in answer.iter_raw():
                 found += part
-                if len(found) > ANSWER_BYTES or self._monotonic() > end:
+                if len(found) > ANSWER_BYTES or self._monotonic() > start + ANSWER_S:
                     raise TooMuch(f"more than {ANSWER_BYTES} bytes or {ANSWER_S} s")
+            now = self._monotonic()
+            if now > start + SLOW_S:
+                self._slow_until = now + SLOW_FOR_S
             return answer.status_code, bytes(found)
 
     def _told(self, text: str) -> str:

@@ -51,9 +51,12 @@ class Nodes:
         self._look_again = 0.0
 
     def order(self) -> list[Node]:
-        """All nodes: healthy ones as configured, then those whose rest ends soonest."""
+        """All nodes: healthy ones as configured, slow ones later; then those whose rest ends soonest."""
         return sorted(
-            self.nodes, key=lambda n: (True, n.rests_until, n.place) if n.is_resting else (False, 0, n.place)
+            self.nodes,
+            key=lambda n: (
+                (True, n.rests_until, n.place) if n.is_resting else (False, float(n.is_slow), n.place)
+            ),
         )
 
     def first(self, read: Read[T]) -> T:

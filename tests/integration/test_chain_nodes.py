@@ -182,6 +182,24 @@ def test_a_silent_node_is_given_up(nodes, made, monkeypatch):
     assert made(bad, good).head().number > 0
 
 
+def test_a_slow_node_is_asked_after_the_others_for_a_while(nodes, made, time):
+    def slow(question, ask):
+        time.s += 3
+
+    nodes[0].faults = [slow]
+    reader = made(*nodes)
+    reader.head()
+    nodes[0].asked.clear()
+    for _ in range(3):
+        block = reader.head()
+        assert reader.payments_in(block) == reader.payments_in(block)
+    assert nodes[0].asked == []
+    nodes[0].heal()
+    time.s += 60
+    reader.head()
+    assert nodes[0].asked != []
+
+
 def test_a_node_of_another_chain_is_never_believed(anvil, nodes, made):
     with run_chain(chain_id=31337) as other, hostile(other.rpc_url) as foreign:
         other.mine(anvil.rpc.head() + 50)
