@@ -16,7 +16,7 @@ from sqlmodel import Session, col, select
 from controller.domain.deposits import normalise_tx_hash
 from controller.domain.ledger import Posting, user_account
 from controller.domain.operator_entries import Entry, entry_key
-from controller.errors import BadInput, EntryRefused, JournalConflict
+from controller.errors import BadInput, EntryRefused
 from controller.models import LedgerRequest, MoneyEvent, Wallet
 from controller.services import deposits_events as events
 from controller.services.deps import Deps
@@ -96,14 +96,14 @@ def settle(db: Session, entry: Entry, on_chain: OnChain | None, why: dict[str, A
         _assign(db, event, entry, {**worth_of, **facts(event), **why}, now_ms)
         return
     events.book_tokens(db, event, "suspense", now_ms)
-    try:
-        refund = normalise_tx_hash(entry.proof)
-        key, source = f"return:{event.chain_id}:{refund}", f"suspense:{event.chain_id}:{event.asset}"
-        target = f"returned:{event.chain_id}:{event.asset}"
-        told = {**facts(event), **why, "refund_tx": refund}
-        post(db, at_ms=now_ms, transfers=[Posting(key, "return", source, target, int(event.amount), told)])
-    except JournalConflict as error:
-        raise EntryRefused("This refund was counted for another event already.") from error
+    refund = normalise_tx_hash(entry.proof)
+    key, source = f"return:{event.chain_id}:{refund}", f"suspense:{event.chain_id}:{event.asset}"
+    target = f"returned:{event.chain_id}:{event.asset}"
+    told = {**facts(event), **why, "refund_tx": refund}
+    sent = Posting(key, "return", source, target, int(event.amount), told)
+    # A refund counts once: the same key with the same amount would pass for a repetition.
+    if not post(db, at_ms=now_ms, transfers=[sent]):
+        raise EntryRefused("This refund was counted for another event already.")
     event.evidence = {**event.evidence, "booked": "returned"}
     event.transfer_key = key
     events.move(db, event, "returned", f"returned in {refund}", now_ms)
