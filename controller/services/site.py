@@ -12,6 +12,7 @@ from sqlmodel import col, select, text
 from controller.errors import Unavailable
 from controller.models import Host
 from controller.services.deps import Deps
+from controller.settings import Settings
 from controller.settings_money import Chain
 
 _STREAM_ORIGIN = re.compile(r"wss?://[A-Za-z0-9.:\[\]-]+")
@@ -41,6 +42,7 @@ class SiteConfig:
     grace_minutes: int
     reconnect_window_s: int
     usd_per_gpu_hour_text: str
+    rails_text: str
     simulated_gpus: bool
 
 
@@ -67,8 +69,16 @@ def site_config(deps: Deps) -> SiteConfig:
         grace_minutes=s.sessions.grace_minutes,
         reconnect_window_s=s.sessions.reconnect_window_s,
         usd_per_gpu_hour_text=f"${s.pricing.usd_per_gpu_hour:.2f}",
+        rails_text=_rails(s),
         simulated_gpus=gpus_are_simulated(deps),
     )
+
+
+def _rails(settings: Settings) -> str:
+    """What can be paid with, for people: `ETH, USDC or AXGT`."""
+    offered = {"ETH": settings.eth.enabled, "USDC": settings.usdc.enabled, "AXGT": settings.axgt.enabled}
+    *first, last = [name for name, enabled in offered.items() if enabled] or ["nothing yet"]
+    return f"{', '.join(first)} or {last}" if first else last
 
 
 def _chain(chain: Chain) -> ChainConfig:

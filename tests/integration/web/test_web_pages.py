@@ -30,7 +30,15 @@ def deposit(site: Site, account, wei: int) -> None:
 
 def test_the_landing_page_names_sizes_and_prices(site: Site) -> None:
     page = site.browser().get("/").text
-    for words in ("Small", "Medium", "Large", "Max", "$8.00", "Notebooks, analysis, light viz"):
+    for words in (
+        "Small",
+        "Medium",
+        "Large",
+        "Max",
+        "$8.00",
+        "Notebooks, analysis, light viz",
+        "Send ETH or USDC.",
+    ):
         assert words in page
 
 
