@@ -192,6 +192,45 @@ def test_the_wallet_is_brought_to_the_right_chain(
     assert added["nativeCurrency"]["decimals"] == 18
 
 
+def test_each_rail_is_sent_on_its_own_chain(
+    visitor: BrowserContext, site: Running, wallet: InjectedWallet
+) -> None:
+    def two_chains(route: Any) -> None:
+        answer = route.fetch()
+        config = answer.json()
+        config["chains"].append(
+            {**config["chain"], "id": 31337, "name": "other chain", "genesis_hash": "0x" + "22" * 32}
+        )
+        route.fulfill(response=answer, json=config)
+
+    def usdc_elsewhere(route: Any) -> None:
+        answer = route.fetch()
+        rates = answer.json()
+        rates["rows"][1]["chain_id"] = 31337
+        route.fulfill(response=answer, json=rates)
+
+    page = visitor.new_page()
+    page.route("**/api/v1/config", two_chains)
+    page.route("**/api/v1/rates", usdc_elsewhere)
+    sign_in(page, site, WALLET_NAME)
+    expect(rail(page, "usdc")).to_contain_text("On other chain.")
+    expect(rail(page, "eth")).to_contain_text("On test chain.")
+    page.get_by_role("button", name="Send min USDC").click()
+    expect(page.locator(".toast.bad")).to_contain_text("does not know other chain (chain 31337)")
+    wallet.knows.add(31337)
+    page.get_by_role("button", name="Send min USDC").click()
+    expect(rail(page, "usdc").get_by_role("alert")).to_contain_text(
+        "another chain that also has the number 31337"
+    )
+    assert (wallet.chain_id, wallet.sent) == (31337, [])
+    wallet.answers |= {"eth_getBlockByNumber": {"hash": "0x" + "22" * 32}, "eth_sendTransaction": NEVER}
+    page.get_by_role("button", name="Send min USDC").click()
+    expect(rail(page, "usdc").get_by_role("alert")).to_contain_text("Not enough USDC")
+    wallet.answers["eth_call"] = hex(10**6)
+    page.get_by_role("button", name="Send min USDC").click()
+    expect(page.locator(".review[data-step=wallet]")).to_contain_text("other chain, chain 31337")
+
+
 def offer_node(route: Any) -> None:
     answer = route.fetch()
     config = answer.json()
