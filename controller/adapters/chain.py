@@ -37,9 +37,10 @@ from controller.settings_money import Chain
 
 T = TypeVar("T")
 
-# Blocks read at once; and how deep below the head a block must be to be left out when it holds nothing.
+# Blocks read at once; and how deep below the head a block must be to be left out when it holds nothing: a
+# reorganisation of 256 blocks stands on the block under them.
 STRETCH = 1024
-DEEP = 256
+DEEP = 257
 
 
 class Web3Chain:

@@ -36,7 +36,7 @@ def plainly(frame: dict[str, Any], path: str) -> list[Move]:
     if "error" in frame:
         return []
     wei = int(frame.get("value", "0x0"), 16)
-    moved = wei and frame["type"] in {"CALL", "CREATE", "CREATE2", "SELFDESTRUCT"}
+    moved = wei and frame["type"] in {"CALL", "CREATE", "CREATE2"}
     found = [Move(path, frame["from"], frame["to"], wei)] if moved else []
     for place, child in enumerate(frame.get("calls", [])):
         found += plainly(child, f"{path}.{place}")
