@@ -97,7 +97,8 @@ def settle(db: Session, entry: Entry, on_chain: OnChain | None, why: dict[str, A
         return
     events.book_tokens(db, event, "suspense", now_ms)
     refund = normalise_tx_hash(entry.proof)
-    key, source = f"return:{event.chain_id}:{refund}", f"suspense:{event.chain_id}:{event.asset}"
+    key = f"return:{event.chain_id}:{event.asset}:{refund}:{int(event.amount)}"
+    source = f"suspense:{event.chain_id}:{event.asset}"
     target = f"returned:{event.chain_id}:{event.asset}"
     told = {**facts(event), **why, "refund_tx": refund}
     sent = Posting(key, "return", source, target, int(event.amount), told)

@@ -7,12 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
-from fakes import ALICE, BOB
-from ledger_kit import HOUR, MINUTE, die_at_each_statement, entry
+from fakes import ALICE, BOB, payment
+from ledger_kit import CAROL, HOUR, MINUTE, die_at_each_statement, entry
 from session_kit import WALLET
 
 from controller.errors import BadInput, EntryRefused, NotEnoughCredit, NotYours, RequestConflict
-from controller.services import ledger
+from controller.services import deposits, ledger, suspense
 from controller.services import ledger_requests as requests
 
 pytestmark = pytest.mark.integration
@@ -188,3 +188,52 @@ def test_a_death_at_any_statement_leaves_all_or_nothing(bank):
     assert die_at_each_statement(bank, lambda deps: requests.decide(deps, "big", "pavel")) >= 8
     assert bank.balance(ALICE) == MINUTE + 11 * HOUR
     assert bank.problems() == []
+
+
+def an_orphan(bank) -> int:
+    """A small deposit that waits for more, in a block that is final; its event."""
+    chain = bank.deps.chain
+    at = chain.mine(1, [payment(CAROL, tx="dust", amount=10**12)])
+    chain.mine(6)
+    chain.finalized = at.number - 1
+    deposits.watch_once(bank.deps)
+    (event,) = suspense.waiting(bank.deps)
+    return event.event_id
+
+
+def test_suspense_is_assigned_once_when_its_block_is_final(bank):
+    given = entry("found", kind="assign", wallet=BOB, gpu_ms=0, event_id=an_orphan(bank), proof="a letter")
+    with pytest.raises(EntryRefused, match="not final"):
+        requests.submit(bank.deps, given, "olga")
+    bank.deps.chain.finalized += 1
+    planned = requests.plan(bank.deps, given, "olga")
+    assert (planned.gpu_ms, planned.detail["state"]) == (7_200, "below_min")  # 0.002 dollars
+    barrier = threading.Barrier(50)
+
+    def ask(_: int) -> str:
+        barrier.wait()
+        return requests.submit(bank.deps, given, "olga").state
+
+    with ThreadPoolExecutor(50) as pool:
+        assert list(pool.map(ask, range(50))) == ["done"] * 50
+    assert (bank.balance(BOB), bank.balance(CAROL)) == (7_200, 0)
+    assert suspense.waiting(bank.deps) == []
+    with pytest.raises(EntryRefused, match="only one that waits"):
+        requests.submit(bank.deps, replace(given, request_id="again"), "olga")
+    assert bank.problems() == []
+    assert bank.audited() == []
+
+
+def test_an_event_has_one_entry_at_a_time(bank):
+    event = an_orphan(bank)
+    bank.deps.chain.finalized += 1
+    big = entry("big", kind="assign", wallet=BOB, gpu_ms=11 * HOUR, event_id=event, proof="a letter")
+    assert requests.submit(bank.deps, big, "olga").state == "waiting"
+    with pytest.raises(EntryRefused, match="Another entry is about this event: big"):
+        requests.submit(bank.deps, replace(big, request_id="other"), "olga")
+    requests.decide(bank.deps, "big", "olga", refuse=True)
+    small = replace(big, request_id="small", gpu_ms=MINUTE)
+    assert die_at_each_statement(bank, lambda deps: requests.submit(deps, small, "olga")) >= 10
+    assert bank.balance(BOB) == MINUTE
+    with pytest.raises(EntryRefused, match="no such money event"):
+        requests.submit(bank.deps, replace(big, request_id="none", event_id=999), "olga")
