@@ -76,7 +76,9 @@ class Web3Chain:
         secure = any(url.lower().startswith("https:") for url in self._chain.rpc_urls)
         limits = httpx.Limits(max_connections=None)
         self._http = httpx.Client(trust_env=False, limits=limits, verify=secure)
-        return [Node(place, url, self._http, monotonic) for place, url in enumerate(self._chain.rpc_urls)]
+        # Named twice it is still one node, and agrees with itself.
+        urls = enumerate(dict.fromkeys(self._chain.rpc_urls))
+        return [Node(place, url, self._http, monotonic) for place, url in urls]
 
     def close(self) -> None:
         """Close the connections to the nodes."""

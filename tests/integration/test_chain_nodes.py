@@ -488,14 +488,20 @@ def test_a_chain_made_up_above_the_true_head_is_not_followed(anvil, nodes, made)
     names = {start + n: "0x" + f"{n:02x}" * 32 for n in range(1, 9)}
 
     def forge(question, ask):
-        if question["method"] != "eth_getBlockByNumber":
+        asked = question["params"][0] if question["params"] else ""
+        if question["method"] == "eth_getBlockByHash":
+            number = next((n for n, name in names.items() if name == asked), None)
+        elif question["method"] == "eth_getBlockByNumber":
+            number = start + 8 if asked == "latest" else int(asked, 16)
+        else:
             return None
-        number = start + 8 if question["params"][0] == "latest" else int(question["params"][0], 16)
         if number not in names:
             return None
         base = ask({**question, "params": [hex(start), False]})["result"]
         parent = names.get(number - 1, base["hash"])
-        return result(question, base | {"number": hex(number), "hash": names[number], "parentHash": parent})
+        empty = {"transactions": [], "logsBloom": "0x" + "0" * 512}
+        made_up = {"number": hex(number), "hash": names[number], "parentHash": parent}
+        return result(question, base | made_up | empty)
 
     quiet = {
         "eth_getLogs": [],
@@ -552,6 +558,8 @@ def test_agreement_needs_two_nodes_that_answer(nodes, made, paid):
     nodes[1].status = 500
     with pytest.raises(NodesDisagree):
         made(nodes[0], nodes[1]).agreeing().payments_in(block)
+    with pytest.raises(NodesDisagree):
+        made(nodes[0], nodes[0]).agreeing().payments_in(block)
     agreeing = made(*nodes).agreeing()
     assert agreeing.payments_in(block) == truth
     assert agreeing.payments_of(truth.payments[0].tx_hash) == truth.payments[:1]
