@@ -497,7 +497,8 @@ def test_a_chain_made_up_above_the_true_head_is_not_followed(anvil, nodes, made)
             return None
         if number not in names:
             return None
-        base = ask({**question, "params": [hex(start), False]})["result"]
+        true = {**question, "method": "eth_getBlockByNumber", "params": [hex(start), False]}
+        base = ask(true)["result"]
         parent = names.get(number - 1, base["hash"])
         empty = {"transactions": [], "logsBloom": "0x" + "0" * 512}
         made_up = {"number": hex(number), "hash": names[number], "parentHash": parent}
