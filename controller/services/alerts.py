@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 # kind -> what it is about; subjects are chain ids, `<tx hash> <position>` of a deposit, GPUs, slots.
 KINDS = {
     "watcher-stopped": "a chain is not watched any more",
+    "chain-unreachable": "no node of a chain has answered for minutes",
     "price-missing": "a deposit waits for a price",
     "daily-cap": "a deposit waits for the day's cap",
     "nodes-disagree": "a deposit waits until two nodes agree",
@@ -29,7 +30,7 @@ KINDS = {
     "journal": "the journal does not add up",
 }
 
-CHAINS = {"watcher-stopped"}
+CHAINS = {"watcher-stopped", "chain-unreachable"}
 
 _RAISE = text("""
     INSERT INTO operator_alert (kind, subject, why, since_ms) VALUES (:kind, :subject, :why, :now)

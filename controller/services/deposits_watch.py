@@ -122,14 +122,14 @@ def _tell(db: Session, chain_id: int, why: str | None, now_ms: int) -> None:
         raise_alert(db, "watcher-stopped", str(chain_id), why, now_ms)
 
 
-def _keep(db: Session, chain_id: int, block: Block) -> None:
-    values = {"hash": block.hash, "parent_hash": block.parent_hash}
-    key = {"chain_id": chain_id, "number": block.number}
-    db.execute(
-        insert(ChainHeader)
-        .values(**key, **values)
-        .on_conflict_do_update(index_elements=["chain_id", "number"], set_=values)
-    )
+def _keep(db: Session, chain_id: int, *blocks: Block) -> None:
+    rows = [
+        {"chain_id": chain_id, "number": b.number, "hash": b.hash, "parent_hash": b.parent_hash}
+        for b in blocks
+    ]
+    made = insert(ChainHeader).values(rows)
+    changed = {name: made.excluded[name] for name in ("hash", "parent_hash")}
+    db.execute(made.on_conflict_do_update(index_elements=["chain_id", "number"], set_=changed))
 
 
 def _to(deps: Deps, chain_id: int, start: Block, head: Block, at_most: int) -> Block:
@@ -184,12 +184,14 @@ def _rewind(deps: Deps, cursor: ChainCursor, ancestor: Block) -> bool:
     return True
 
 
-def stand_on(db: Session, chain_id: int, block: Block) -> None:
-    """Move the cursor to a block, and keep its header; the caller holds the cursor."""
-    cursor = db.get_one(ChainCursor, chain_id)
+def stand_on(db: Session, chain_id: int, *blocks: Block) -> None:
+    """Move the cursor to the last of some blocks, and keep their headers; the caller holds the cursor."""
+    if not blocks:
+        return
+    cursor, block = db.get_one(ChainCursor, chain_id), blocks[-1]
     cursor.block_number, cursor.block_hash = block.number, block.hash
     db.add(cursor)
-    _keep(db, chain_id, block)
+    _keep(db, chain_id, *blocks)
     db.execute(
         delete(ChainHeader).where(
             col(ChainHeader.chain_id) == chain_id, col(ChainHeader.number) <= block.number - HEADERS_KEPT
@@ -237,7 +239,7 @@ def _take(deps: Deps, chain_id: int, before: Block, blocks: list[Found]) -> bool
             for payment in [*money.payments, *_unexplained(block, money)]:
                 doubtful = payment.asset in money.doubtful
                 record(db, chain_id, payment, now_ms, in_chain=True, doubtful=doubtful)
-            stand_on(db, chain_id, block)
+        stand_on(db, chain_id, *(block for block, _ in blocks))
     return True
 
 
