@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from controller.adapters.chain_bloom import unshown
 from controller.adapters.chain_node import Call, Node, Refusal, TooMuch, Unknown
-from controller.adapters.chain_words import BALANCE_OF, TRANSFER, is_transfer, padded, split
+from controller.adapters.chain_words import BALANCE_OF, TRANSFER, hash32, is_transfer, padded, split
 from controller.services.ports import Block
 
 # The last blocks of a stretch are asked for by hash: near the head the node may stand on another branch.
@@ -32,6 +33,8 @@ class TransferLogs:
         if not self._tokens:
             return []
         found = [*self._range(blocks[:-NEAR]), *self._by_hash(blocks[-NEAR:])]
+        shown = {hash32(entry["blockHash"]) for entry in found}
+        found += unshown(self._node, blocks[-NEAR:], shown, self._wallets, self._tokens)
         return [entry for entry in found if is_transfer(entry)]
 
     def _range(self, blocks: Sequence[Block]) -> list[Raw]:
