@@ -30,9 +30,13 @@ def _give(folder: int) -> str:
     import json  # noqa: PLC0415
     import socket  # noqa: PLC0415
 
+    where = f"/proc/self/fd/{folder}/current"  # a socket's path may hold 107 bytes
     connection = socket.socket(socket.AF_UNIX)
     connection.settimeout(SERVER_PATIENCE_S)
-    connection.connect(f"/proc/self/fd/{folder}/current")  # a socket's path may hold 107 bytes
+    try:
+        connection.connect(where)
+    except ConnectionRefusedError:  # perhaps another server has just taken over
+        connection.connect(where)
     umask = os.umask(0o077)
     os.umask(umask)
     request = {"argv": sys.argv[1:], "env": dict(os.environ), "cwd": os.getcwd(), "umask": umask}  # noqa: PTH109

@@ -16,6 +16,7 @@ import signal
 import socket
 import struct
 import sys
+import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
@@ -64,6 +65,7 @@ class Server:
 
     def _accept(self) -> None:
         connection, _ = self.listener.accept()
+        connection.setblocking(True)
         packed = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
         if struct.unpack("3i", packed)[1] != os.geteuid():
             connection.close()
@@ -86,10 +88,13 @@ class Server:
             null = os.open(os.devnull, os.O_RDWR)
             for number in (0, 1):  # the keeper's; the client's come with the request
                 os.dup2(null, number)
-            own = connection.fileno()
-            os.closerange(3, own)
-            os.closerange(own + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+            for number in map(int, os.listdir("/proc/self/fd")):  # noqa: PTH208 - the listing's own is among them
+                if number > 2 and number != connection.fileno():
+                    with contextlib.suppress(OSError):
+                        os.close(number)
             child.serve(connection, self.ready)
+        except BaseException:  # noqa: BLE001 - nothing of the server may go on in the fork
+            traceback.print_exc()  # on the run's terminal
         finally:
             os._exit(child.REFUSED)
 
@@ -130,6 +135,10 @@ class Server:
                 processes.kill_tree(pid)
             os._exit(0)
         self.draining = True
+        self.listener.setblocking(False)
+        with contextlib.suppress(BlockingIOError):  # nobody who was let in is sent away
+            while True:
+                self._accept()
         self.listener.close()
 
     def _say(self, word: str) -> None:
