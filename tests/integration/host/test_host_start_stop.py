@@ -38,7 +38,12 @@ def test_the_second_start_and_stop_change_nothing(host):
     assert not second["changed"]
     assert second["container_id"] == first["container_id"]
     assert host.stop()["changed"]
-    assert host.stop() | {"stopped_at_ms": 0} == {"ok": True, "changed": False, "stopped_at_ms": 0}
+    assert host.stop() | {"stopped_at_ms": 0} == {
+        "ok": True,
+        "changed": False,
+        "stopped_at_ms": 0,
+        "gpu_checks": {},
+    }
 
 
 def test_the_home_is_a_subvolume_with_the_files_of_the_last_session(host):
