@@ -59,7 +59,7 @@ def apply(
     if held:
         return _hold(db, event, held, deps.clock.now_ms())
     _take(event, verdict)
-    events.credit_together(db, due, verdict.minimum, deps.clock.now_ms())
+    events.credit_together(db, due, int(verdict.evidence["minimum"]), deps.clock.now_ms())
     _clear(db, event, deps.clock.now_ms())
     return True
 

@@ -10,7 +10,8 @@ from fakes import ALICE, BOB, ETHER, POOL, REVENUE, FakeChain, make_deps, make_s
 
 from controller.domain.deposits import NOBODY
 from controller.errors import ChainUnavailable
-from controller.services import deposits, ledger
+from controller.models import Wallet
+from controller.services import deposits, ledger, quotes_offer
 
 pytestmark = pytest.mark.integration
 
@@ -403,6 +404,23 @@ def test_halves_that_counted_together_part_when_one_is_dropped(database, chain):
     chain.mine(6, [payment(amount=MINIMUM // 2)])
     watch(deps)
     assert (has(deps), state(deps), state(deps, "first")) == (HOUR, "credited", "credited")
+    sound(deps)
+
+
+def test_a_quoted_deposit_that_is_dropped_leaves_what_counted_with_it_below_the_minimum(database, chain):
+    deps = make_deps(database, chain)
+    with database.begin() as db:
+        db.add(Wallet(address=ALICE, created_at_ms=0))
+    chain.mine(1, [payment(amount=MINIMUM // 2, tx="half")])
+    quote = quotes_offer.offer(deps, ALICE, "eth", "min", None)
+    chain.mine(6, [payment(amount=int(quote.amount))])
+    watch(deps)
+    assert (state(deps), state(deps, "half")) == ("credited", "credited")
+    assert event_of(deps).evidence["quote"]["id"] == quote.id
+    chain.reorg(6)
+    chain.mine(8)
+    watch(deps)
+    assert (state(deps), state(deps, "half"), has(deps)) == ("reversed", "below_min", 0)
     sound(deps)
 
 
