@@ -84,7 +84,7 @@ def offer(deps: Deps, wallet: str, rail: str, amount: object, gpu_hours: object)
     market = market_of(deps, asset, wallet)
     market.check(market.amount_of(wish))
     with deps.database.begin() as db:
-        db.exec(select(Wallet).where(Wallet.address == wallet).with_for_update()).one()
+        db.exec(select(Wallet).where(Wallet.address == wallet).with_for_update(key_share=True)).one()
         return _view(deps, db, _kept_or_added(deps, db, wallet, wish, market))
 
 
@@ -135,10 +135,11 @@ def _chain_id(deps: Deps, asset: Asset) -> int:
 
 
 def _open(db: Session, wallet: str, now_ms: int) -> list[Quote]:
+    """The wallet's open quotes, locked: a deposit that is being settled may be taking one at this moment."""
     query = select(Quote).where(
         Quote.wallet == wallet, col(Quote.event_id).is_(None), Quote.expires_at_ms > now_ms
     )
-    return list(db.exec(query.order_by(col(Quote.created_at_ms), col(Quote.id))))
+    return list(db.exec(query.order_by(col(Quote.created_at_ms), col(Quote.id)).with_for_update()))
 
 
 def _apart(wish: Wish, amount: int, rivals: list[Quote]) -> int:
