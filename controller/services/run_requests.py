@@ -10,7 +10,7 @@ from sqlmodel import Session, col, select
 
 from controller.models import Gpu, GpuSession, Host, Slot, WarmDesktop
 from controller.services import gpu_hygiene
-from controller.services.runs import CHECK, START, STOP, Taken
+from controller.services.runs import CHECK, START, STOP, Taken, lock_taken
 from controller.settings import Settings
 
 GEOMETRY = "1280x800"
@@ -41,6 +41,13 @@ def warm_config(settings: Settings, count: int, gpus: list[str]) -> dict[str, An
 def digest(config: dict[str, Any]) -> str:
     """SHA-256 of a configuration, as canonical JSON."""
     return hashlib.sha256(json.dumps(config, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def is_ours(db: Session, taken: Taken) -> bool:
+    """Whether this worker still holds the run; slot and run stay locked."""
+    if taken.slot is not None:
+        db.exec(select(Slot.id).where(Slot.id == taken.slot).with_for_update(key_share=True)).one()
+    return lock_taken(db, taken) is not None
 
 
 def request(db: Session, settings: Settings, taken: Taken, now_ms: int) -> dict[str, Any]:

@@ -71,6 +71,8 @@ def work(deps: Deps, provisioner: Provisioner, taken: runs.Taken) -> bool:
             deps, taken, RunOutcome(succeeded=False, result={}, error_code="abandoned")
         )
     with deps.database.begin() as db:
+        if not run_requests.is_ours(db, taken):  # else a stale worker would get the newest fencing token
+            return False
         request = run_requests.request(db, deps.settings, taken, deps.clock.now_ms())
         host = runs.host_facts(db, taken.host)
     events = Events(deps, taken)

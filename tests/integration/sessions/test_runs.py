@@ -214,3 +214,17 @@ def test_a_dead_workers_runs_are_taken_over_before_its_lease_is_over(platform):
         assert loop.take_over() == released
         platform.clock.advance(0 if released else runs.LEASE_MS + 1)
     assert runs.take(platform.deps, "me") is not None
+
+
+def test_a_worker_that_slept_over_its_lease_gets_no_newer_fencing_token(platform):
+    """Else its late start would be the newest to the host, and start a desktop that nobody has any more."""
+    sessions.claim(platform.deps, WALLET, "small")
+    sleeper = runs.take(platform.deps, "sleeper")
+    assert sleeper is not None
+    platform.clock.advance(runs.LEASE_MS + 1)
+    platform.work()
+    ((before,),) = platform.rows("SELECT fencing_token FROM slot")
+    asked = len(platform.provisioner.requests)
+    assert not run_work.work(platform.deps, platform.provisioner, sleeper)
+    assert platform.rows("SELECT fencing_token FROM slot") == [(before,)]
+    assert len(platform.provisioner.requests) == asked, "the host is not asked at all"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections import Counter
 from itertools import combinations
 from typing import Any
 
@@ -42,6 +43,42 @@ TABLES = """usage_window, hold, warning, session_event, run_event, run, gpu_sess
             journal_batch, operator_alert, account, wallet"""
 
 
+OFTEN = Counter(
+    {
+        "start": 4,
+        "stop": 3,
+        "claim": 2,
+        "click": 3,
+        "top_up": 1,
+        "take": 2,
+        "work": 3,
+        "crash": 2,
+        "report": 3,
+    }
+    | {"container_dies": 1, "reboot": 1, "pass_time": 3, "look": 4, "operator": 1}
+)
+WHO, WHICH = st.sampled_from(WALLETS), st.integers(0, 5)
+FAILS, HOST = st.sampled_from([*CODES, None, None, None, None]), st.sampled_from(sorted(HOSTS))
+GPUS = [f"SIM-{name}-{i}" for name, count in HOSTS.items() for i in range(count)]
+LOOPS = [metering.tick, expiry.expire, expiry.warn, reconcile.reconcile, placing.promote]
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "start": {"who": WHO, "fails": FAILS},
+    "stop": {"who": WHO, "fails": FAILS},
+    "claim": {"who": WHO, "profile": st.sampled_from(["small", "medium"])},
+    "click": {"who": WHO, "what": st.sampled_from(["end", "close", "detach", "attach", "heartbeat"])},
+    "top_up": {"who": WHO},
+    "take": {},
+    "work": {"which": WHICH, "fails": FAILS, "healthy": st.sampled_from([True, None, False])},
+    "crash": {"which": WHICH, "acted": st.booleans()},
+    "report": {"name": HOST},
+    "container_dies": {"which": WHICH},
+    "reboot": {"name": HOST},
+    "pass_time": {"ms": st.sampled_from([500, 3_000, 7_000, 20_000, 61_000, 130_000, 5 * MINUTE])},
+    "look": {"loop": st.sampled_from(LOOPS)},
+    "operator": {"uuid": st.sampled_from(GPUS), "does": st.sampled_from(["release", "quarantine"])},
+}
+
+
 class Machine(RuleBasedStateMachine):
     """The platform, and beside it what its hosts really do."""
 
@@ -61,43 +98,52 @@ class Machine(RuleBasedStateMachine):
         for wallet in WALLETS:
             self.platform.credit(wallet, 20)
 
+    @rule(draw=st.data())
+    def step(self, draw: Any) -> None:
+        """One thing happens. One rule for all: each example mixes them, and the frequent ones are frequent."""
+        name = draw.draw(st.sampled_from(sorted(OFTEN.elements())))
+        getattr(self, name)(**{word: draw.draw(ARGUMENTS[name][word]) for word in ARGUMENTS[name]})
+
     # -- people
 
-    @rule(who=st.sampled_from(WALLETS), profile=st.sampled_from(["small", "medium"]))
     def claim(self, who: str, profile: str) -> None:
         self._try(lambda: sessions.claim(self.platform.deps, who, profile))
 
-    @rule(
-        who=st.sampled_from(WALLETS), what=st.sampled_from(["end", "close", "detach", "attach", "heartbeat"])
-    )
     def click(self, who: str, what: str) -> None:
         current = sessions.current(self.platform.deps, who)
         if current is not None:
             self._try(lambda: getattr(sessions, what)(self.platform.deps, who, current.id))
 
-    @rule(who=st.sampled_from(WALLETS))
     def top_up(self, who: str) -> None:
         self.platform.credit(who, 3)
 
+    def start(self, who: str, fails: str | None) -> None:
+        """The usual way, so that there is something to break: a click, and its run right after."""
+        self.claim(who, "small")
+        self._run_next(fails)
+
+    def stop(self, who: str, fails: str | None) -> None:
+        """The usual end; a stop that fails leaves its desktop alive."""
+        self.click(who, "end")
+        self._run_next(fails)
+
+    def _run_next(self, fails: str | None) -> None:
+        taken = runs.take(self.platform.deps, "w")
+        if taken is not None:
+            self._work(taken, fails, True)
+
     # -- workers
 
-    @rule()
     def take(self) -> None:
         taken = runs.take(self.platform.deps, "w")
         if taken is not None:
             self.taken.append(taken)
 
-    @rule(
-        which=st.integers(0, 5),
-        fails=st.sampled_from([*CODES, None, None, None]),
-        healthy=st.sampled_from([True, None, False]),
-    )
     def work(self, which: int, fails: str | None, healthy: bool | None) -> None:
         """One of the workers that hold a run, however stale, comes to its end."""
         if self.taken:
             self._work(self.taken.pop(which % len(self.taken)), fails, healthy)
 
-    @rule(which=st.integers(0, 5), acted=st.booleans())
     def crash(self, which: int, acted: bool) -> None:
         """A worker dies; its host may have acted before that, or will act later still."""
         if self.taken:
@@ -107,26 +153,22 @@ class Machine(RuleBasedStateMachine):
 
     # -- hosts
 
-    @rule(name=st.sampled_from(sorted(HOSTS)))
     def report(self, name: str) -> None:
         orders = self._report(name)
         for slot in orders["stop"]:
             self._gone(slot)
 
-    @rule(which=st.integers(0, 5))
     def container_dies(self, which: int) -> None:
         alive = sorted(self.host.containers)
         if alive:
             self._gone(alive[which % len(alive)])
 
-    @rule(name=st.sampled_from(sorted(HOSTS)))
     def reboot(self, name: str) -> None:
         for slot in self._slots_on(name):
             self._gone(slot)
 
     # -- clocks and loops
 
-    @rule(ms=st.sampled_from([500, 3_000, 7_000, 20_000, 61_000, 130_000, 5 * MINUTE]))
     def pass_time(self, ms: int) -> None:
         """Guards go on without a controller: what has outlived its lease is stopped by them."""
         self.platform.clock.advance(ms)
@@ -135,18 +177,9 @@ class Machine(RuleBasedStateMachine):
             if until <= now:
                 self._gone(slot)
 
-    @rule(
-        loop=st.sampled_from(
-            [metering.tick, expiry.expire, expiry.warn, reconcile.reconcile, placing.promote]
-        )
-    )
     def look(self, loop: Any) -> None:
         loop(self.platform.deps)
 
-    @rule(
-        uuid=st.sampled_from([f"SIM-{n}-{i}" for n, count in HOSTS.items() for i in range(count)]),
-        does=st.sampled_from(["release", "quarantine", "", "", ""]),
-    )
     def operator(self, uuid: str, does: str) -> None:
         deps = self.platform.deps
         if does == "release":
@@ -280,8 +313,8 @@ def test_whatever_happens_in_whatever_order(database):
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=20,
-            stateful_step_count=30,
+            max_examples=12,
+            stateful_step_count=40,
             deadline=None,
             derandomize=SEEDED is None,
             suppress_health_check=list(HealthCheck),
