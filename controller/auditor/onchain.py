@@ -59,6 +59,9 @@ def _event(books: Books, chain: Chain, e: Row) -> None:
     name = f"{e['tx_hash']} {e['position']}"
     block = chain.rpc.ask("eth_getBlockByNumber", hex(e["block_number"]), False)
     books.same("chain", name, block=(e["block_hash"], block["hash"]))
+    quote = e["evidence"].get("quote") or {"expires_at_ms": 2**62}
+    if int(block["timestamp"], 16) * 1000 > quote["expires_at_ms"]:
+        books.find("chain", name, "was mined after its quote had run out")
     if e["position"] != "unexplained":
         written = (e["asset"], e["payer"], e["recipient"], e["amount"])
         books.same("chain", name, payment=(written, _payment(chain, e)))

@@ -17,7 +17,7 @@ from controller.auditor import run as audit
 from controller.domain.assign_deposit import Assignment, words
 from controller.domain.deposits import NOBODY
 from controller.domain.operator_entries import Entry
-from controller.services import assignments, claims, deposits, ends, expiry, ledger, suspense
+from controller.services import assignments, claims, deposits, ends, expiry, ledger, quotes_offer, suspense
 from controller.services import ledger_requests as requests
 from controller.services.deps import Deps
 
@@ -119,22 +119,31 @@ def fingerprint(bank: Bank) -> list[Any]:
     return [bank.rows(f"SELECT * FROM {table} ORDER BY 1") for table in tables]
 
 
+def watched(bank: Bank) -> None:
+    """Let the watcher do all there is to do."""
+    while deposits.watch_once(bank.deps):
+        pass
+
+
 def eventful(bank: Bank) -> None:
     """A little of everything that the tables of money can hold."""
     chain: Any = bank.deps.chain
+    bank.credit(BOB, 0)
+    quoted = quotes_offer.offer(bank.deps, BOB, "eth", "min", None)
+    chain.mine(1, [payment(BOB, int(quoted.amount), tx="quoted")])
     paid = [payment(tx="one", amount=ETHER // 100), payment(BOB, tx="two", amount=ETHER // 200)]
     chain.mine(
         1, [*paid, payment(CAROL, tx="dust", amount=10**12), payment(NOBODY, tx="nobody", amount=10**15)]
     )
     chain.mine(8)
     chain.finalized = 3
-    deposits.watch_once(bank.deps)
+    watched(bank)
     chain.mine(1, [payment(tx="gone", amount=ETHER // 50)])
     chain.mine(6)
-    deposits.watch_once(bank.deps)
+    watched(bank)
     chain.reorg(7)
     chain.mine(8)
-    deposits.watch_once(bank.deps)
+    watched(bank)
     session = bank.used_session(minutes=10)
     requests.submit(bank.deps, entry("gift", gpu_ms=5 * MINUTE), "olga")
     requests.submit(bank.deps, entry("less", kind="adjust", gpu_ms=-MINUTE), "olga")
@@ -148,7 +157,7 @@ def eventful(bank: Bank) -> None:
     chain.mine(1, [payment(payer, ETHER // 2_000, tx="given")])
     chain.mine(6)
     chain.finalized = chain.head().number - 6
-    deposits.watch_once(bank.deps)
+    watched(bank)
     asked = Assignment(84532, chain.hash_of("given"), "eth:0", ALICE, 3, bank.clock.now_ms() // 1000)
     assignments.assign(bank.deps, ALICE, asked, signed(asked))
     waiting = {event.tx_hash: event for event in suspense.waiting(bank.deps)}

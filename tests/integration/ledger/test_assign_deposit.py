@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from eth_account.messages import encode_typed_data
 from fakes import ALICE, ETHER, payment
-from ledger_kit import HOUR, MINUTE, PAYER, THIEF, Bank, die_at_each_statement, signed
+from ledger_kit import HOUR, MINUTE, PAYER, THIEF, Bank, die_at_each_statement, signed, watched
 
 from controller.domain.assign_deposit import Assignment
 from controller.errors import AssignmentRefused, BadInput, ChainUnavailable, NotYours, SignInRefused
-from controller.services import assignments, deposits, ledger
+from controller.services import assignments, ledger
 
 pytestmark = pytest.mark.integration
 WHO = PAYER.address.lower()
@@ -28,7 +28,7 @@ def paid(
     at = chain.mine(1, [payment(more.pop("payer", WHO), amount, tx=tx, **more)])
     chain.mine(6)
     chain.finalized = at.number if final else 0
-    deposits.watch_once(bank.deps)
+    watched(bank)
     deadline_s = bank.clock.now_ms() // 1000 + 60
     return Assignment(bank.deps.settings.chain.chain_id, chain.hash_of(tx), "eth:0", ALICE, 7, deadline_s)
 
@@ -215,7 +215,7 @@ def test_a_deposit_for_nobody_is_valued_at_its_block_without_a_tier(signing_bank
     chain.doubtful[at.hash] = ("eth",)
     chain.mine(6)
     chain.finalized = at.number
-    deposits.watch_once(bank.deps)
+    watched(bank)
     asked = Assignment(84532, chain.hash_of("odd"), "eth:0", ALICE, 1, bank.clock.now_ms() // 1000 + 60)
     assert bank.balance(WHO) == 0
     assert give(bank, asked).gpu_ms == HOUR

@@ -8,11 +8,11 @@ from dataclasses import replace
 
 import pytest
 from fakes import ALICE, BOB, payment
-from ledger_kit import CAROL, HOUR, MINUTE, die_at_each_statement, entry
+from ledger_kit import CAROL, HOUR, MINUTE, die_at_each_statement, entry, watched
 from session_kit import WALLET
 
 from controller.errors import BadInput, EntryRefused, NotEnoughCredit, NotYours, RequestConflict
-from controller.services import deposits, ledger, suspense
+from controller.services import ledger, suspense
 from controller.services import ledger_requests as requests
 
 pytestmark = pytest.mark.integration
@@ -196,7 +196,7 @@ def an_orphan(bank) -> int:
     at = chain.mine(1, [payment(CAROL, tx="dust", amount=10**12)])
     chain.mine(6)
     chain.finalized = at.number - 1
-    deposits.watch_once(bank.deps)
+    watched(bank)
     (event,) = suspense.waiting(bank.deps)
     return event.event_id
 

@@ -159,3 +159,12 @@ def test_a_row_that_is_gone_is_missed(told: Connection) -> None:
         db.execute(text(f"DELETE FROM {table} WHERE ctid = CAST(:place AS tid)"), {"place": place})
         assert audited(db), f"{table} {place}"
         db.rollback()
+
+
+def test_a_quoted_credit_is_held_against_its_quote(told: Connection) -> None:
+    db = told
+    for change in ("gpu_ms = gpu_ms + 1", "amount = amount + 1", "event_id = NULL", "expires_at_ms = 9e15"):
+        db.execute(text("SET LOCAL session_replication_role = replica"))
+        db.execute(text(f"UPDATE quote SET {change} WHERE event_id IS NOT NULL"))
+        assert {f.check for f in audited(db)} == {"quote"}
+        db.rollback()
