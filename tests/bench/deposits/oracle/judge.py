@@ -7,14 +7,15 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
 
 from deposits.oracle import worth
 from deposits.oracle.journal import Journal, read
 from deposits.oracle.money import NOBODY, Fact, Money, walk
 from deposits.oracle.quoted import Quotes
 from deposits.oracle.rpc import Asker
+from deposits.oracle.sums import balances, drift, sound
 from deposits.oracle.terms import Ledgered, Terms
+from deposits.oracle.verdict import Due, Verdict, told
 
 GONE = {"orphaned", "reversed"}
 CREDITED = {"credited", "final"}
@@ -22,57 +23,21 @@ CREDITED = {"credited", "final"}
 AXGT_SLACK = 10**9
 
 
-@dataclass
-class Verdict:
-    """What was found. `lost`, `doubled` and `wrong` hold a sentence for each finding."""
-
-    credited: int = 0
-    suspense: int = 0
-    below: int = 0
-    waiting: int = 0
-    lost: list[str] = field(default_factory=list)
-    doubled: list[str] = field(default_factory=list)
-    wrong: list[str] = field(default_factory=list)
-    drift: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def drift_wei(self) -> int:
-        return sum(abs(d) for d in self.drift.values())
-
-    @property
-    def findings(self) -> list[str]:
-        drifts = [f"drift of {d} in {asset}" for asset, d in self.drift.items() if d]
-        return [*self.lost, *self.doubled, *self.wrong, *drifts]
-
-
-@dataclass(frozen=True)
-class Due:
-    """What has to become of a payment: `credit` with its worth, `suspense`, `price`, `own` or `confirm`.
-
-    `own` moves between our own wallets; `confirm` is too new for anything.
-    """
-
-    fact: Fact
-    fate: str
-    gpu_ms: int = 0
-    minimum: int = 0
-
-
 def judge(terms: Terms) -> Verdict:
     """Compare everything, once the product has had the time to see everything."""
     journal, verdict = read(terms.conninfo), Verdict()
     askers = [Asker(chain.rpc_url) for chain in terms.chains]
     try:
-        balances: dict[str, int] = defaultdict(int)
+        due_to: dict[str, int] = defaultdict(int)
         for chain, asker in zip(terms.chains, askers, strict=True):
             money = walk(asker, chain)
             dues = _dues(asker, terms, chain, money, journal)
             _events(verdict, journal, chain, dues)
             for wallet, gpu_ms in _credits(verdict, journal, chain, dues).items():
-                balances[wallet] += gpu_ms
-            _drift(verdict, journal, chain, money, dues)
-        _balances(verdict, journal, balances)
-        _sound(verdict, journal)
+                due_to[wallet] += gpu_ms
+            drift(verdict, journal, chain, money, dues)
+        balances(verdict, journal, due_to)
+        sound(verdict, journal)
     finally:
         for asker in askers:
             asker.close()
@@ -184,9 +149,9 @@ def _uncredited(verdict: Verdict, due: Due, state: str) -> None:
     verdict.suspense += due.fate == "suspense"
     verdict.waiting += due.fate in {"price", "confirm"}
     if state in CREDITED:
-        verdict.doubled.append(f"{_told(due)} was credited; its fate is {due.fate}")
+        verdict.doubled.append(f"{told(due)} was credited; its fate is {due.fate}")
     elif state not in FATES[due.fate]:
-        verdict.wrong.append(f"{_told(due)} is {state}; its fate is {due.fate}")
+        verdict.wrong.append(f"{told(due)} is {state}; its fate is {due.fate}")
 
 
 def _agreed(verdict: Verdict, due: Due, brought: int) -> int:
@@ -196,7 +161,7 @@ def _agreed(verdict: Verdict, due: Due, brought: int) -> int:
     if abs(brought - due.gpu_ms) <= slack:
         return brought
     list_ = verdict.lost if brought < due.gpu_ms else verdict.doubled
-    list_.append(f"{_told(due)} brought {brought} GPU-ms, its worth is {due.gpu_ms}")
+    list_.append(f"{told(due)} brought {brought} GPU-ms, its worth is {due.gpu_ms}")
     return due.gpu_ms
 
 
@@ -206,66 +171,9 @@ def _group(verdict: Verdict, group: list[tuple[Due, str]]) -> None:
     credited = [due for due, state in group if state in CREDITED]
     for due, state in group:
         if state not in {"below_min", *CREDITED}:
-            verdict.lost.append(f"{_told(due)} is due and is {state}")
+            verdict.lost.append(f"{told(due)} is due and is {state}")
     verdict.below += len(waiting)
     if waiting and sum(d.fact.amount for d in waiting) >= min(d.minimum for d in waiting):
-        verdict.lost.append(f"{_told(waiting[0])} and others reach the minimum and wait")
+        verdict.lost.append(f"{told(waiting[0])} and others reach the minimum and wait")
     if credited and sum(d.fact.amount for d in credited) < min(d.minimum for d in credited):
-        verdict.doubled.append(f"{_told(credited[0])} was credited below the minimum")
-
-
-def _told(due: Due) -> str:
-    fact = due.fact
-    return f"{fact.amount} {fact.asset} of {fact.payer[:8]} in {fact.tx_hash[:10]} {fact.position or 'eth:*'}"
-
-
-def _drift(verdict: Verdict, journal: Journal, chain: Ledgered, money: Money, dues: list[Due]) -> None:
-    """The journal's chain accounts against what the revenue wallets' balances grew by."""
-    for asset, grown in money.grown.items():
-        code = f"{chain.chain_id}:{asset}"
-        # A transaction's own value was spent by one of our wallets, too, where it is a move between them.
-        apart = {"confirm", "own"} if asset == "eth" else {"confirm"}
-        new = sum(d.fact.amount for d in dues if d.fact.asset == asset and d.fate in apart)
-        new += _held(journal, chain, asset)
-        doubtful = sum(d.fact.amount for d in dues if d.fact.asset == asset and d.fact.doubtful)
-        booked = -journal.accounts.get(f"chain:{code}", 0)
-        came = grown + (money.spent if asset == "eth" else 0) - new
-        if not doubtful:  # a token that lies about its transfers has no true amount
-            verdict.drift[code] = booked - came
-        kept = sum(journal.accounts.get(f"{side}:{code}", 0) for side in ("received", "suspense", "returned"))
-        if kept != booked:
-            verdict.wrong.append(f"{booked} {asset} came in, {kept} are kept for somebody")
-
-
-def _held(journal: Journal, chain: Ledgered, asset: str) -> int:
-    """What waits unbooked under the cap on credit that is not final; `_capped` saw that it has to."""
-    rows = [r for r in journal.rows if r.state == "confirming" and r.asset == asset]
-    return sum(r.amount for r in rows) if chain.cap_gpu_ms is not None else 0
-
-
-def _balances(verdict: Verdict, journal: Journal, due_to: dict[str, int]) -> None:
-    wallets = {code.removeprefix("user:") for code in journal.accounts if code.startswith("user:")}
-    for wallet in wallets | due_to.keys():
-        has, due = journal.accounts.get(f"user:{wallet}", 0), due_to.get(wallet, 0)
-        if has < due:
-            verdict.lost.append(f"{wallet[:8]} has {has} GPU-ms, {due} are due")
-        elif has > due:
-            verdict.doubled.append(f"{wallet[:8]} has {has} GPU-ms, {due} are due")
-
-
-def _sound(verdict: Verdict, journal: Journal) -> None:
-    """The journal agrees with itself."""
-    for key in journal.bridged:
-        verdict.wrong.append(f"{key} crosses units")
-    for code, told in journal.told.items():
-        if told != journal.accounts.get(code, 0):
-            verdict.wrong.append(f"account {code} says {told}, its transfers {journal.accounts.get(code, 0)}")
-    for code, number in Counter((r.chain_id, r.tx_hash, r.position) for r in journal.rows).items():
-        if number > 1:
-            verdict.doubled.append(f"{code} is written down {number} times")
-    for (tx_hash, position), number in journal.live.items():
-        if number > 1:
-            verdict.doubled.append(f"{tx_hash[:10]} {position} has {number} live credits")
-    for chain_id, (number, stopped) in journal.cursors.items():
-        if stopped:
-            verdict.wrong.append(f"the watcher of chain {chain_id} stopped at {number}: {stopped}")
+        verdict.doubled.append(f"{told(credited[0])} was credited below the minimum")
