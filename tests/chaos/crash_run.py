@@ -41,7 +41,7 @@ from crash_post import Post, Watch  # noqa: E402
 from crash_user import User  # noqa: E402
 from crash_watcher import Watcher  # noqa: E402
 
-SETTLE_S = 45
+SETTLE_S = 60
 SLOW_S = 7
 CONVERGE_GOAL_S = 10
 COLD, WARM = "medium", "small"  # only Small desktops wait in the pool
