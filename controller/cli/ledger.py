@@ -122,4 +122,5 @@ def _print_audit(report: Report) -> None:
 
 
 def _why(line: service.StatementLine) -> str:
-    return str(line.why.get("tx_hash") or line.why.get("session") or line.why.get("why") or "")
+    told = (line.why.get(name) for name in ("reason", "tx_hash", "session", "why"))
+    return str(next(filter(None, told), ""))
