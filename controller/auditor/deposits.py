@@ -23,7 +23,6 @@ def worth(evidence: Row) -> int:
 def events(books: Books) -> None:
     """Every event against its credit, its transitions and the tokens booked for it."""
     booked: dict[str, int] = {}
-    quotes = {q["id"]: q for q in books.rows("SELECT * FROM quote")}
     live = set()
     for e in books.rows("SELECT * FROM money_event ORDER BY id"):
         family = e["evidence"].get("booked")
@@ -31,8 +30,6 @@ def events(books: Books) -> None:
             code = f"{family}:{e['chain_id']}:{e['asset']}"
             booked[code] = booked.get(code, 0) + e["amount"]
         live.add(_credit(books, e))
-        if e["state"] in ("credited", "final") and "quote" in e["evidence"]:
-            _quoted(books, e, quotes.pop(e["evidence"]["quote"]["id"], None))
     for code in {c for c in books.moved if c.partition(":")[0] in {"received", "suspense", "returned"}} | set(
         booked
     ):
@@ -67,18 +64,6 @@ def _credit(books: Books, e: Row) -> str | None:
         tokens=(str(e["amount"]), t["evidence"].get("amount")),
     )
     return str(key)
-
-
-def _quoted(books: Books, e: Row, q: Row | None) -> None:
-    """A quote holds for one deposit, of its payer, chain and exact amount, mined after it was made."""
-    name = f"{e['tx_hash']} {e['position']}"
-    if q is None or q["block_number"] >= e["block_number"]:
-        books.find("quote", name, "is credited by a quote that is not there, was used before, or is younger")
-        return
-    told = (e["id"], e["payer"], e["chain_id"], e["asset"], e["amount"], e["credited_gpu_ms"])
-    made = (q["event_id"], q["wallet"], q["chain_id"], q["rail"], q["amount"], q["gpu_ms"])
-    books.same("quote", name, terms=(told, made))
-    books.same("quote", name, expiry=(e["evidence"]["quote"]["expires_at_ms"], q["expires_at_ms"]))
 
 
 def _deposit(books: Books, key: str, t: Row, live: set[str | None]) -> None:
