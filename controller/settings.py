@@ -104,8 +104,8 @@ class Pool(Section):
     @property
     def sizes(self) -> dict[str, int]:
         """How many of each profile wait, in the order in which they are made."""
-        wanted: dict[str, int] = {name: getattr(self, name) for name in dict.fromkeys(self.priority)}
-        return wanted
+        order: list[str] = [*self.priority, "small", "medium", "large", "max"]
+        return {name: int(getattr(self, name)) for name in dict.fromkeys(order)}
 
 
 class Secrets(Section):
