@@ -20,6 +20,8 @@ from deposits.stage import make_template, run_stage
 from infra.devchain.node import anvil_program, install
 
 ROOT = Path(__file__).resolve().parents[3]
+# An installed platform keeps npm's packages beside its sources; a checkout below itself.
+NODE = next((f for f in (ROOT.parent / "node",) if anvil_program(f).is_file()), ROOT / ".build" / "node")
 DEPOSITS_TIMED = 40
 LEAST_CASES, LEAST_ORDERS, MOST_DELAY_S = 60, 100, 2.0
 
@@ -49,9 +51,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--case", help="only cases whose name contains this")
     parser.add_argument("--seed", type=int, help="play one seed of one case, and print its steps")
     parser.add_argument("--jobs", type=int, default=min(os.cpu_count() or 1, 8), help="processes")
-    parser.add_argument(
-        "--node", type=Path, default=ROOT / ".build" / "node", help="where npm's packages are"
-    )
+    parser.add_argument("--node", type=Path, default=NODE, help="where npm's packages are")
     parser.add_argument("--list", action="store_true", help="print the cases' names")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     return parser.parse_args()
