@@ -106,6 +106,8 @@ class Instance:
         return found
 
     def clear(self) -> None:
+        if (platform := getattr(self, "platform", None)) is not None:
+            platform.deps.database.engine.dispose()
         for name in [*SERVICES, "postgres"]:
             self.kill(name)
         self._stop_engine()
