@@ -16,6 +16,7 @@ from controller.bench import run as run_bench
 from controller.bench.figures import Outcome
 from controller.bench.plain_desktop import own_network
 from controller.bench.run_place import instant_image, open_place
+from controller.cli.bench_all import all_
 from controller.cli.bench_deposits import deposits
 from controller.cli.bench_output import show, teller
 from controller.cli.bench_queue import queue
@@ -37,6 +38,7 @@ def bench() -> None:
     """
 
 
+bench.add_command(all_)
 bench.add_command(deposits)
 bench.add_command(queue)
 
@@ -77,15 +79,6 @@ def crash(runs: int, seed: int, only: int | None, *, dead_controller: bool, as_j
     """
     outcome = crash_bench.run(runs, seed, only, quiet=as_json, dead_controller=dead_controller)
     show(outcome, as_json=as_json)
-
-
-@bench.command(name="all")
-@_config
-@_json
-def all_(config: Path | None, as_json: bool) -> None:
-    """Every benchmark, each with its default size."""
-    told = teller(as_json=as_json)
-    show(_launches(_local(config), 20, told), as_json=as_json)
 
 
 def _launches(settings: Settings, runs: int, told: Callable[[str], None]) -> Outcome:
