@@ -33,9 +33,9 @@ class Done:
 def stop(instance: Instance, report: Report) -> Done:
     """End sessions, stop services, unmount: nothing of the instance runs afterwards."""
     done = Done(sessions_ended=end_sessions(instance, report))
+    done.stopped += _play(instance, "quiet", report)  # else desktops that wait for nobody yet come back
     done.removed += remove_containers(instance)
     done.stopped += _play(instance, "down", report)
-    done.removed += remove_containers(instance)  # a desktop that was being painted for nobody yet
     for kind in ("slots", "homes"):
         unmount_below(instance.run / kind)
     for lease in (instance.run / "leases").glob("*.json"):
@@ -48,6 +48,7 @@ def purge(instance: Instance, report: Report) -> Done:
     sessions_ended = end_sessions(instance, report)
     if not docker_answers() and shutil.which("dockerd"):
         _play(instance, "docker", report)
+    _play(instance, "quiet", report)
     removed = _destroy_stack(instance, report)
     if docker_answers():
         removed += remove_docker_objects(instance)
