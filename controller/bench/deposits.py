@@ -38,7 +38,7 @@ class Wish:
 
 
 def run(wish: Wish, *, quiet: bool) -> Outcome:
-    """Run the bench in a process of its own; with the defaults about half an hour on two quiet cores.
+    """Run the bench in a process of its own; with the defaults about an hour on two quiet cores.
 
     Args:
         wish: which cases, and under how many orders each.
