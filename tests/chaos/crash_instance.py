@@ -68,6 +68,7 @@ class Instance:
         self.folder.chmod(0o755)
         self.port, self.gateway_port = free_port(), free_port()
         self.engine = str(self.folder / "engine.sock")
+        self.bridge = f"axe{self.name}"
         self.post = self.folder / "post"
         self.config = self.folder / "axonos.toml"
         self.homes = self.folder / "homes"
@@ -81,6 +82,7 @@ class Instance:
         self._mount_homes()
         self._make_database()
         self._write_containerd()
+        self._make_bridge()
         self.spawn("containerd")
         self.spawn("dockerd")
         self.image = self._import_image()
@@ -121,6 +123,7 @@ class Instance:
         )
         for link in Path("/sys/class/net").glob(f"{self.place.bridge_prefix}*"):
             subprocess.run(["ip", "link", "delete", link.name], capture_output=True, check=False)
+        subprocess.run(["ip", "link", "delete", self.bridge], capture_output=True, check=False)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _stop_engine(self) -> None:
@@ -181,6 +184,11 @@ class Instance:
             f'version = 2\nroot = "{top}/containerd"\nstate = "{top}/containerd-state"\n'
             f'disabled_plugins = ["io.containerd.grpc.v1.cri"]\n{sections}'
         )
+
+    def _make_bridge(self) -> None:
+        """A default bridge of its own: an engine told to have none deletes `docker0`, another engine's too."""
+        hostkit.run("ip", "link", "add", self.bridge, "type", "bridge")
+        hostkit.run("ip", "address", "add", "198.51.100.1/30", "dev", self.bridge)
 
     @property
     def owner(self) -> str:
@@ -314,7 +322,7 @@ class Instance:
                 "--containerd",
                 f"{top}/containerd.sock",
                 "--bridge",
-                "none",
+                self.bridge,
                 "--iptables=false",
                 "--ip-masq=false",
             ]
