@@ -44,7 +44,7 @@ bench.add_command(queue)
 
 
 @bench.command()
-@click.option("--runs", default=20, show_default=True, type=click.IntRange(1), help="Launches of each kind.")
+@click.option("--runs", default=100, show_default=True, type=click.IntRange(1), help="Launches of each kind.")
 @_config
 @_json
 def launch(runs: int, config: Path | None, as_json: bool) -> None:

@@ -21,7 +21,7 @@ PROGRAM = str(Path(sys.executable).with_name("axonos"))
 @click.option("--config", type=click.Path(path_type=Path), help="The instance's axonos.toml.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 def all_(config: Path | None, as_json: bool) -> None:
-    """Every benchmark, each with its default size; an hour and more."""
+    """Every benchmark, each with its default size, one after the other; takes hours."""
     outcomes = [_outcome(name, config) for name in NAMES]
     ok = all(one["ok"] for one in outcomes)
     if as_json:

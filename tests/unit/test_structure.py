@@ -38,7 +38,8 @@ ALLOWED = {
     "host": {"host", "settings", "errors"},
     "selfcheck": {"selfcheck", "rfb", "settings", "errors"},
     "bench": {"bench", "domain", "host", "rfb", "selfcheck", "settings", "errors"},
-    "cli": CORE | {"domain", "services", "adapters", "cli", "selfcheck", "bench", "migrations", "rfb", "auditor"},
+    "cli": CORE
+    | {"domain", "services", "adapters", "cli", "selfcheck", "bench", "migrations", "rfb", "auditor"},
 }
 
 
