@@ -108,7 +108,8 @@ def instant_image(image: str) -> Iterator[str]:
     try:
         yield made
     finally:
-        docker("rmi", made)
+        # Without this, Docker removes the image it was made of as well, where that has no name.
+        docker("rmi", "--no-prune", made)
 
 
 def docker(*arguments: str) -> str:

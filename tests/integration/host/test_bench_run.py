@@ -75,3 +75,4 @@ def test_the_platforms_own_image_is_painted_at_once(tiny_image):
         assert "painted at once" in subprocess.run(read, capture_output=True, text=True, check=True).stdout
     gone = subprocess.run(["docker", "image", "inspect", image], capture_output=True, check=False)
     assert gone.returncode != 0
+    subprocess.run(["docker", "image", "inspect", tiny_image], capture_output=True, check=True)
