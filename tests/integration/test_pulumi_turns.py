@@ -50,7 +50,7 @@ def test_ctrl_c_ends_the_playbook_and_the_next_run_continues(world: World) -> No
     run = world.start()
     until(run, HELD)
     run.send_signal(signal.SIGINT)
-    said, _ = run.communicate(timeout=60)
+    said, _ = run.communicate(timeout=180)
     assert run.returncode == 1
     assert "ERROR interrupted" in said
     assert locks(world) == []
