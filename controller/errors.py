@@ -77,6 +77,32 @@ class UnknownProfile(Refused):
     code = "unknown_profile"
 
 
+class BadSshKey(Refused):
+    """This is no public SSH key that we take. Paste the one line of a `.pub` file, as id_ed25519.pub."""
+
+    code = "bad_ssh_key"
+
+
+class SshKeyNeeded(Refused):
+    """An SSH session needs a public key. Add one to your key list, or send one with the request."""
+
+    code = "ssh_key_needed"
+
+
+class TooManySshKeys(Refused):
+    """Your key list is full. Remove a key that you do not use any more."""
+
+    code = "too_many_ssh_keys"
+    status = 409
+
+
+class SshKeyKnown(Refused):
+    """This key is in your list already."""
+
+    code = "ssh_key_known"
+    status = 409
+
+
 class ProfileTooLarge(Refused):
     """No host of this platform has that many GPUs."""
 

@@ -86,6 +86,22 @@ class Sessions(Section):
     warn_minutes: list[int] = Field(default=[30, 10, 3])
 
 
+class Ssh(Section):
+    """Which ports of a host shells may have, each one at a time; below those the kernel gives to clients.
+
+    A shell holds a GPU, so a host needs as many ports as it has GPUs, and some for those being removed.
+    """
+
+    port_from: int = Field(default=22_000, ge=1024, le=65_535)
+    port_to: int = Field(default=23_999, ge=1024, le=65_535)
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> Ssh:
+        if self.port_to < self.port_from + 63:
+            raise ValueError("port_from to port_to must be 64 ports or more")
+        return self
+
+
 class Pool(Section):
     """Desktops that are painted before anybody comes: how many of each profile, and what they may take.
 
@@ -163,6 +179,7 @@ class Settings(Section):
     ledger: Ledger = Ledger()
     sessions: Sessions
     pool: Pool = Pool()
+    ssh: Ssh = Ssh()
     secrets: Secrets
     host: HostSection
     local: Local | None = None

@@ -56,9 +56,9 @@ class Change:
 Step = Callable[[Life, int], Change | None]
 
 
-def claimed(now_ms: int) -> Change:
-    """A new claim; it stands in the queue until GPUs are found."""
-    return Change(None, Life(), "claimed", now_ms)
+def claimed(now_ms: int, *, unwatched: bool = False) -> Change:
+    """A new claim; it stands in the queue until GPUs are found. A shell is `unwatched` from the start."""
+    return Change(None, Life(detached=unwatched), "claimed", now_ms)
 
 
 def started(life: Life, now_ms: int) -> Change:

@@ -16,7 +16,9 @@ Check = Callable[[Any], bool]
 
 @dataclass(frozen=True)
 class StartRequest:
-    """One desktop to start. `lease_until_ms` is host wall clock; `gpus` are UUIDs.
+    """One session to start. `lease_until_ms` is host wall clock; `gpus` are UUIDs.
+
+    A shell (`kind` ssh) has no desktop: whoever holds one of `ssh_keys` logs in at the host's `ssh_port`.
 
     A `warm` one is painted before anybody has come: without a `home` it is to wait, frozen; with one it is to
     be given that home. `reserve_mib` is the host's memory that waiting desktops leave alone.
@@ -42,6 +44,9 @@ class StartRequest:
     start_timeout_s: int
     warm: bool = False
     reserve_mib: int = 0
+    kind: str = "desktop"
+    ssh_keys: tuple[str, ...] = ()
+    ssh_port: int = 0
 
     @property
     def waits(self) -> bool:
@@ -104,6 +109,13 @@ def _gpus(value: Any) -> bool:
     )
 
 
+_KEY = _matches(r"[a-z0-9@.-]{7,40} [A-Za-z0-9+/]{40,3000}={0,2}")
+
+
+def _keys(value: Any) -> bool:
+    return isinstance(value, list) and len(value) <= 16 and all(map(_KEY, value))
+
+
 _COMMON: dict[str, Check] = {
     "instance": _matches(INSTANCE.pattern),
     "slot": _matches(SLOT.pattern),
@@ -127,8 +139,11 @@ _START: dict[str, Check] = _COMMON | {
     "start_timeout_s": _whole(1, 600),
     "warm": _flag,
     "reserve_mib": _whole(0, 2**24),
+    "kind": lambda v: v in ("desktop", "ssh"),
+    "ssh_keys": _keys,
+    "ssh_port": lambda v: type(v) is int and (v == 0 or 1024 <= v < 65_536),
 }
-_COLD: dict[str, Any] = {"warm": False, "reserve_mib": 0}
+_COLD: dict[str, Any] = {"warm": False, "reserve_mib": 0, "kind": "desktop", "ssh_keys": [], "ssh_port": 0}
 _GPUS: dict[str, Check] = {"gpus": _gpus, "simulated": _flag, "gpus_since_ms": _whole(0, 2**53)}
 _STOP: dict[str, Check] = _COMMON | {"timeout_s": _whole(0, 120)} | _GPUS
 _CHECK: dict[str, Check] = {"instance": _COMMON["instance"]} | _GPUS
@@ -147,7 +162,17 @@ def parse_start(data: Any) -> StartRequest:
         raise HostRefused("bad_input", "home, session: only a desktop that waits has none")
     if not fields["simulated"] and not fields["gpus"]:
         raise HostRefused("bad_input", "gpus: a paid session never starts without its devices")
-    return StartRequest(**{**fields, "gpus": tuple(fields["gpus"]), "cpus": float(fields["cpus"])})
+    _check_shell(fields)
+    lists = {name: tuple(fields[name]) for name in ("gpus", "ssh_keys")}
+    return StartRequest(**{**fields, **lists, "cpus": float(fields["cpus"])})
+
+
+def _check_shell(fields: dict[str, Any]) -> None:
+    shell = fields["kind"] == "ssh"
+    if shell and not (fields["ssh_keys"] and fields["ssh_port"] and fields["home"] and not fields["warm"]):
+        raise HostRefused("bad_input", "ssh_keys, ssh_port, home: a shell needs them, and never waits")
+    if not shell and (fields["ssh_keys"] or fields["ssh_port"]):
+        raise HostRefused("bad_input", "ssh_keys, ssh_port: only a shell has them")
 
 
 def parse_stop(data: Any) -> StopRequest:

@@ -10,7 +10,7 @@ from controller.models.pool import WarmDesktop
 from controller.models.quotes import Quote
 from controller.models.runs import Run, RunEvent
 from controller.models.sessions import DesktopWarning, GpuSession, SessionEvent
-from controller.models.wallets import RateLimit, SignInNonce, Wallet, WebSession
+from controller.models.wallets import RateLimit, SignInNonce, SshKey, Wallet, WebSession
 
 __all__ = [
     "Account",
@@ -36,6 +36,7 @@ __all__ = [
     "SessionEvent",
     "SignInNonce",
     "Slot",
+    "SshKey",
     "Transfer",
     "UsageWindow",
     "Wallet",

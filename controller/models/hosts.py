@@ -39,6 +39,8 @@ class Slot(SQLModel, table=True):
         Index(
             "uq_slot_subnet", "host", "subnet_index", unique=True, postgresql_where=text("state <> 'gone'")
         ),
+        CheckConstraint("ssh_port BETWEEN 1024 AND 65535", name="ssh_port"),
+        Index("uq_slot_ssh_port", "host", "ssh_port", unique=True, postgresql_where=text("state <> 'gone'")),
     )
     id: str = Field(primary_key=True, max_length=20)
     host: str = Field(foreign_key="host.name", index=True)
@@ -53,6 +55,7 @@ class Slot(SQLModel, table=True):
     started_at_ms: int | None = bigint(default=None, nullable=True)
     last_alive_ms: int | None = bigint(default=None, nullable=True)
     gone_at_ms: int | None = bigint(default=None, nullable=True)
+    ssh_port: int | None = Field(default=None)
 
 
 class Gpu(SQLModel, table=True):

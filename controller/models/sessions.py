@@ -21,6 +21,8 @@ class GpuSession(SQLModel, table=True):
             "state IN ('queued', 'starting', 'running', 'grace', 'ending', 'ended', 'failed')", name="state"
         ),
         CheckConstraint("gpus > 0", name="gpus"),
+        CheckConstraint("kind IN ('desktop', 'ssh')", name="kind"),
+        CheckConstraint("(kind = 'ssh') = (ssh_keys <> '')", name="ssh_has_key"),
         Index(
             "uq_gpu_session_live_wallet",
             "wallet",
@@ -50,6 +52,10 @@ class GpuSession(SQLModel, table=True):
     closed_at_ms: int | None = bigint(default=None, nullable=True)
     ended_at_ms: int | None = bigint(default=None, nullable=True)
     end_reason: str | None = Field(default=None)
+    # SSH: the keys that may log in, a line each; the host key it answers with; the first login.
+    ssh_keys: str = Field(default="")
+    host_key: str = Field(default="")
+    opened_at_ms: int | None = bigint(default=None, nullable=True)
 
 
 class SessionEvent(SQLModel, table=True):

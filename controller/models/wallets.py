@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Index
+from sqlalchemy import Index, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 from controller.models.base import bigint
@@ -44,6 +44,19 @@ class WebSession(SQLModel, table=True):
     contract_digest: str | None = Field(default=None, max_length=66)
     contract_signature: str | None = Field(default=None)
     recheck_at_ms: int | None = bigint(default=None, nullable=True)
+
+
+class SshKey(SQLModel, table=True):
+    """A public key of a wallet: `public_key` is type and blob, never options, never the comment."""
+
+    __tablename__ = "ssh_key"
+    __table_args__ = (UniqueConstraint("wallet", "fingerprint"),)
+    id: str = Field(primary_key=True, max_length=36)
+    wallet: str = Field(foreign_key="wallet.address", max_length=42)
+    name: str = Field(max_length=60)
+    public_key: str
+    fingerprint: str
+    created_at_ms: int = bigint()
 
 
 class RateLimit(SQLModel, table=True):

@@ -11,9 +11,9 @@ from sqlmodel import Session, col, select
 from controller.domain import lifecycle
 from controller.domain.metering import minutes_left
 from controller.domain.profiles import GPU_MS_PER_MINUTE, PROFILES, Profile
-from controller.errors import NotEnoughCredit, ProfileTooLarge, SessionAlreadyLive, UnknownProfile
+from controller.errors import BadInput, NotEnoughCredit, ProfileTooLarge, SessionAlreadyLive, UnknownProfile
 from controller.models import GpuSession
-from controller.services import ledger, life, locks, placing, pool
+from controller.services import ledger, life, locks, placing, pool, ssh_keys
 from controller.services.deps import Deps
 from controller.services.session_reads import view
 from controller.services.session_views import ProfileView, SessionView
@@ -37,7 +37,15 @@ def profiles(deps: Deps, wallet: str | None) -> list[ProfileView]:
     return [replace(view, waiting=waiting[view.gpus]) for view in views]
 
 
-def claim(deps: Deps, wallet: str, profile: str, *, fresh_start: bool = False) -> SessionView:
+def claim(
+    deps: Deps,
+    wallet: str,
+    profile: str,
+    *,
+    fresh_start: bool = False,
+    kind: str = "desktop",
+    ssh_key: str | None = None,
+) -> SessionView:
     """Claim a session: it starts at once, or takes a place in the queue.
 
     Args:
@@ -45,8 +53,13 @@ def claim(deps: Deps, wallet: str, profile: str, *, fresh_start: bool = False) -
         wallet: signed in.
         profile: name of a profile.
         fresh_start: move old desktop settings in the home aside.
+        kind: `desktop`, or `ssh` for a shell.
+        ssh_key: for a shell, who may log in: a public key, or the id of one of the wallet's list; by default
+            every key of the list.
 
     Raises:
+        BadInput: no such kind.
+        BadSshKey, NotYours, SshKeyNeeded: the key is none, is not in the list, or the list is empty.
         UnknownProfile: no such profile.
         ProfileTooLarge: no host could ever hold it.
         SessionAlreadyLive: this wallet has one; `session_id` says which.
@@ -55,10 +68,13 @@ def claim(deps: Deps, wallet: str, profile: str, *, fresh_start: bool = False) -
     wanted = PROFILES.get(profile)
     if wanted is None:
         raise UnknownProfile(profile=profile[:40])
+    if kind not in ("desktop", "ssh"):
+        raise BadInput("`kind` must be desktop or ssh.", field="kind")
     try:
         with deps.database.begin() as db:
+            keys = ssh_keys.allowed(db, wallet, ssh_key) if kind == "ssh" else []
             locks.placement(db)
-            row = _new_claim(deps, db, wallet, wanted, fresh_start=fresh_start)
+            row = _new_claim(deps, db, wallet, wanted, fresh_start=fresh_start, keys=keys)
             placing.plan(deps, db)
             return view(db, row)
     except IntegrityError as error:
@@ -67,7 +83,9 @@ def claim(deps: Deps, wallet: str, profile: str, *, fresh_start: bool = False) -
         raise
 
 
-def _new_claim(deps: Deps, db: Session, wallet: str, profile: Profile, *, fresh_start: bool) -> GpuSession:
+def _new_claim(
+    deps: Deps, db: Session, wallet: str, profile: Profile, *, fresh_start: bool, keys: list[str]
+) -> GpuSession:
     _check_live(db, wallet)
     largest = placing.largest_host(db)
     if largest < profile.gpus:
@@ -80,13 +98,15 @@ def _new_claim(deps: Deps, db: Session, wallet: str, profile: Profile, *, fresh_
     row = GpuSession(
         id=deps.new_id(),
         wallet=wallet,
+        kind="ssh" if keys else "desktop",
+        ssh_keys="\n".join(keys),
         profile=profile.name,
         gpus=profile.gpus,
         state="queued",
         fresh_start=fresh_start,
         claimed_at_ms=now,
     )
-    life.write(db, row, lifecycle.claimed(now))
+    life.write(db, row, lifecycle.claimed(now, unwatched=bool(keys)))
     ledger.hold(db, wallet, row.id, needed, now)
     return row
 

@@ -12,7 +12,7 @@ from controller.domain.lifecycle import started
 from controller.domain.placement import FreeHost, Place
 from controller.domain.queue import Waiting, first_fit
 from controller.models import Gpu, GpuSession, Host, Slot
-from controller.services import life, locks, pool, runs, start_failures
+from controller.services import life, locks, pool, runs, ssh_ports, start_failures
 from controller.services.deps import Deps
 from controller.services.run_requests import desktop_config, digest
 from controller.settings import Settings
@@ -106,6 +106,8 @@ def _start(deps: Deps, db: Session, claim: GpuSession, place: Place) -> None:
     config = desktop_config(deps.settings, claim, list(place.gpus))
     slot = pool.take(deps, db, place.host, place.gpus) if claim.kind == "desktop" else None
     slot = slot or new_slot(deps, db, place.host, digest(config))
+    if claim.kind == "ssh":
+        ssh_ports.give(deps, db, slot)
     leased = update(Gpu).where(col(Gpu.uuid).in_(place.gpus), col(Gpu.state) == "free")
     taken = db.exec(
         leased.values(state="leased", slot_id=slot.id, why=None, leased_at_ms=now, dirty_at_ms=None)

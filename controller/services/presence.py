@@ -41,9 +41,9 @@ def attach(deps: Deps, wallet: str, session_id: str) -> SessionView:
 
     Raises:
         NotYours: no such session of this wallet.
-        WrongState: it is not running.
+        WrongState: it is not running, or has no desktop.
     """
-    return _step(deps, wallet, session_id, lifecycle.attached)
+    return _step(deps, wallet, session_id, lifecycle.attached, desktop=True)
 
 
 def detach(deps: Deps, wallet: str, session_id: str) -> SessionView:
@@ -74,7 +74,7 @@ def stream(deps: Deps, wallet: str, session_id: str) -> StreamView:
     """
     with deps.database.begin() as db:
         row = life.lock(db, session_id, wallet)
-        if row.state not in lifecycle.UP:
+        if row.state not in lifecycle.UP or row.kind != "desktop":
             raise WrongState(state=row.state)
         slot = db.exec(select(Slot).where(Slot.id == row.slot_id)).one()
         host = db.exec(select(Host).where(Host.name == slot.host)).one()
@@ -92,9 +92,13 @@ def stream(deps: Deps, wallet: str, session_id: str) -> StreamView:
     return StreamView(url, issue(claims, deps.tickets.sign), claims.expires_at_ms)
 
 
-def _step(deps: Deps, wallet: str, session_id: str, step: lifecycle.Step) -> SessionView:
+def _step(
+    deps: Deps, wallet: str, session_id: str, step: lifecycle.Step, *, desktop: bool = False
+) -> SessionView:
     with deps.database.begin() as db:
         row = life.lock(db, session_id, wallet)
+        if desktop and row.kind != "desktop":
+            raise WrongState("This session is a shell: reach it over SSH.", state=row.state)
         try:
             change = step(life.life_of(row), deps.clock.now_ms())
         except lifecycle.NotPossible as error:

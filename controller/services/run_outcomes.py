@@ -113,6 +113,8 @@ def _up(db: Session, row: GpuSession, slot: Slot, answer: dict[str, Any], now: i
     if slot.state == "intended":
         slot.state = "up"
     db.add(slot)
+    if row.kind == "ssh":
+        row.host_key = str(answer.get("host_key", ""))
     if row.state == "starting":
         life.write(db, row, lifecycle.ready(life.life_of(row), ready, now))
         ledger.release_hold(db, row.id, now)

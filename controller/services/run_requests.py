@@ -22,7 +22,10 @@ PROBE_TIMEOUT_S = 30
 
 def desktop_config(settings: Settings, row: GpuSession, gpus: list[str]) -> dict[str, Any]:
     """What makes a container what it is. Its digest is the container's label: same digest, same container."""
-    return warm_config(settings, row.gpus, gpus) | {"home": row.wallet, "fresh_start": row.fresh_start}
+    made_of = warm_config(settings, row.gpus, gpus) | {"home": row.wallet, "fresh_start": row.fresh_start}
+    if row.kind == "ssh":
+        made_of |= {"kind": "ssh", "ssh_keys": row.ssh_keys.splitlines()}
+    return made_of
 
 
 def warm_config(settings: Settings, count: int, gpus: list[str]) -> dict[str, Any]:
@@ -79,17 +82,22 @@ def _start_fields(db: Session, settings: Settings, slot: Slot) -> dict[str, Any]
     row = db.exec(select(GpuSession).where(GpuSession.slot_id == slot.id)).first()
     host = db.exec(select(Host).where(Host.name == slot.host)).one()
     warm = db.exec(select(WarmDesktop).where(WarmDesktop.slot_id == slot.id)).first()
-    return _desktop(db, settings, slot, row, warm) | {
-        "subnet_index": slot.subnet_index,
-        "session": row.id if row else "",
-        "generation": row.generation if row else 1,
-        "warm": warm is not None,
-        "reserve_mib": settings.pool.reserve_mib,
-        "lease_until_ms": slot.lease_until_ms,
-        "config_digest": slot.config_digest,
-        "simulated": host.simulated,
-        "start_timeout_s": settings.sessions.start_timeout_s,
-    }
+    port = {} if slot.ssh_port is None else {"ssh_port": slot.ssh_port}
+    return (
+        _desktop(db, settings, slot, row, warm)
+        | port
+        | {
+            "subnet_index": slot.subnet_index,
+            "session": row.id if row else "",
+            "generation": row.generation if row else 1,
+            "warm": warm is not None,
+            "reserve_mib": settings.pool.reserve_mib,
+            "lease_until_ms": slot.lease_until_ms,
+            "config_digest": slot.config_digest,
+            "simulated": host.simulated,
+            "start_timeout_s": settings.sessions.start_timeout_s,
+        }
+    )
 
 
 def _desktop(

@@ -7,6 +7,7 @@ from sqlmodel import Session, col, select
 
 from controller.domain.lifecycle import FINAL, LIVE
 from controller.models import GpuSession, Run, RunEvent, WarmDesktop
+from controller.services import ssh_access
 from controller.services.deps import Deps
 from controller.services.metering import billed_gpu_ms
 from controller.services.runs import START
@@ -32,7 +33,7 @@ def saved(deps: Deps, wallet: str) -> SavedView | None:
         row = db.exec(query).first()
     if row is None or row.state not in FINAL or row.ended_at_ms is None:
         return None
-    return SavedView(row.profile, row.ended_at_ms, row.end_reason or "")
+    return SavedView(row.profile, row.kind, row.ended_at_ms, row.end_reason or "")
 
 
 def view(db: Session, row: GpuSession) -> SessionView:
@@ -53,6 +54,9 @@ def view(db: Session, row: GpuSession) -> SessionView:
         stage=_stage(db, row) if row.state == "starting" else "",
         why=row.end_reason or row.why,
         billed_gpu_ms=billed_gpu_ms(db, row.id),
+        kind=row.kind,
+        opened_at_ms=row.opened_at_ms,
+        ssh=ssh_access.address(db, row) if row.kind == "ssh" and row.state in LIVE else None,
     )
 
 
@@ -76,4 +80,6 @@ def _stage(db: Session, row: GpuSession) -> str:
     if db.exec(began).first() is None:
         return "Preparing the run"
     waited = db.exec(select(WarmDesktop.slot_id).where(WarmDesktop.slot_id == row.slot_id)).first()
+    if row.kind == "ssh":
+        return "Starting your shell"
     return "Bringing your files to a desktop that was waiting" if waited else "Starting the desktop"

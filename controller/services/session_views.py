@@ -25,8 +25,30 @@ class ProfileView:
 
 
 @dataclass(frozen=True)
+class SshView:
+    """Where a shell answers, and with which host key; that is empty until it does.
+
+    `alias` names the home in a client's known_hosts: host and port change from session to session, the
+    home's key does not.
+    """
+
+    host: str
+    port: int
+    user: str
+    host_key: str
+    host_key_fingerprint: str
+    alias: str
+    command: str
+    config: str
+    known_hosts: str
+
+
+@dataclass(frozen=True)
 class SessionView:
-    """A live or just finished session; `queue_*` only while queued, `stage` only while starting."""
+    """A live or just finished session; `queue_*` only while queued, `stage` only while starting.
+
+    `kind` is desktop or ssh; `ssh` is None for a desktop, and until a shell has its host.
+    """
 
     id: str
     state: str
@@ -42,13 +64,17 @@ class SessionView:
     stage: str
     why: str
     billed_gpu_ms: int
+    kind: str
+    opened_at_ms: int | None
+    ssh: SshView | None
 
 
 @dataclass(frozen=True)
 class SavedView:
-    """The resume panel, "Your desktop is saved": the profile that ran last and why it ended."""
+    """The resume panel, "Your desktop is saved": what ran last, a desktop or a shell, and why it ended."""
 
     profile: str
+    kind: str
     ended_at_ms: int
     reason: str
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from flask import Blueprint, Response
 
 from controller.services import sessions
+from controller.services.public_keys import MAX_KEY_CHARS
 from controller.web.answers import answer
-from controller.web.context import deps, flag_field, text_field, wallet, wallet_or_none
+from controller.web.context import deps, flag_field, optional_text, text_field, wallet, wallet_or_none
 from controller.web.guarding import limited
 
 blueprint = Blueprint("api_sessions", __name__, url_prefix="/api/v1")
@@ -20,7 +21,14 @@ def profiles() -> Response:
 @blueprint.post("/sessions")
 @limited("claim", 30)
 def claim() -> Response:
-    view = sessions.claim(deps(), wallet(), text_field("profile"), fresh_start=flag_field("fresh_start"))
+    view = sessions.claim(
+        deps(),
+        wallet(),
+        text_field("profile"),
+        fresh_start=flag_field("fresh_start"),
+        kind=optional_text("kind") or "desktop",
+        ssh_key=optional_text("ssh_key", limit=MAX_KEY_CHARS),
+    )
     return answer(view, 201)
 
 

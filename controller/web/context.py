@@ -92,6 +92,11 @@ def text_field(name: str, *, limit: int = 256) -> str:
     return value
 
 
+def optional_text(name: str, *, limit: int = 256) -> str | None:
+    """A text of the JSON body that may be missing; raises BadInput."""
+    return text_field(name, limit=limit) if body().get(name) is not None else None
+
+
 def flag_field(name: str) -> bool:
     """An optional yes or no of the JSON body, no by default; raises BadInput."""
     value = body().get(name, False)

@@ -17,6 +17,7 @@ from controller.web import (
     answers,
     api_money,
     api_sessions,
+    api_ssh_keys,
     api_statement,
     files,
     guarding,
@@ -51,7 +52,7 @@ def register(app: Flask, deps: Deps, node: LocalNode | None) -> None:
     app.register_error_handler(AxonosError, answers.on_axonos_error)
     app.register_error_handler(HTTPException, answers.on_http_error)
     app.register_error_handler(Exception, answers.on_crash)
-    for module in (pages, account, api_money, api_sessions, api_statement, internal):
+    for module in (pages, account, api_money, api_sessions, api_ssh_keys, api_statement, internal):
         app.register_blueprint(module.blueprint)
     app.register_blueprint(files.make_blueprint(settings.novnc_dir))
     if settings.local is not None and node is not None:

@@ -185,13 +185,28 @@ CREATE TABLE slot (
     started_at_ms BIGINT,
     last_alive_ms BIGINT,
     gone_at_ms BIGINT,
+    ssh_port INTEGER,
     CONSTRAINT pk_slot PRIMARY KEY (id),
     CONSTRAINT ck_slot_state CHECK (state IN ('intended', 'warm', 'up', 'stopping', 'gone')),
     CONSTRAINT ck_slot_subnet CHECK (subnet_index BETWEEN 0 AND 4094),
+    CONSTRAINT ck_slot_ssh_port CHECK (ssh_port BETWEEN 1024 AND 65535),
     CONSTRAINT fk_slot_host_host FOREIGN KEY(host) REFERENCES host (name)
 );
 CREATE INDEX ix_slot_host ON slot (host);
 CREATE UNIQUE INDEX uq_slot_subnet ON slot (host, subnet_index) WHERE state <> 'gone';
+CREATE UNIQUE INDEX uq_slot_ssh_port ON slot (host, ssh_port) WHERE state <> 'gone';
+
+CREATE TABLE ssh_key (
+    id VARCHAR(36) NOT NULL,
+    wallet VARCHAR(42) NOT NULL,
+    name VARCHAR(60) NOT NULL,
+    public_key VARCHAR NOT NULL,
+    fingerprint VARCHAR NOT NULL,
+    created_at_ms BIGINT NOT NULL,
+    CONSTRAINT pk_ssh_key PRIMARY KEY (id),
+    CONSTRAINT uq_ssh_key_wallet_fingerprint UNIQUE (wallet, fingerprint),
+    CONSTRAINT fk_ssh_key_wallet_wallet FOREIGN KEY(wallet) REFERENCES wallet (address)
+);
 
 CREATE TABLE warm_desktop (
     slot_id VARCHAR NOT NULL,
@@ -288,9 +303,14 @@ CREATE TABLE gpu_session (
     closed_at_ms BIGINT,
     ended_at_ms BIGINT,
     end_reason VARCHAR,
+    ssh_keys VARCHAR DEFAULT '' NOT NULL,
+    host_key VARCHAR DEFAULT '' NOT NULL,
+    opened_at_ms BIGINT,
     CONSTRAINT pk_gpu_session PRIMARY KEY (id),
     CONSTRAINT ck_gpu_session_state CHECK (state IN ('queued', 'starting', 'running', 'grace', 'ending', 'ended', 'failed')),
     CONSTRAINT ck_gpu_session_gpus CHECK (gpus > 0),
+    CONSTRAINT ck_gpu_session_kind CHECK (kind IN ('desktop', 'ssh')),
+    CONSTRAINT ck_gpu_session_ssh_has_key CHECK ((kind = 'ssh') = (ssh_keys <> '')),
     CONSTRAINT fk_gpu_session_wallet_wallet FOREIGN KEY(wallet) REFERENCES wallet (address),
     CONSTRAINT fk_gpu_session_slot_id_slot FOREIGN KEY(slot_id) REFERENCES slot (id)
 );

@@ -34,6 +34,7 @@ class FakeProvisioner:
     start_ms: int = 3_000
     fail_starts: list[dict[str, Any]] = field(default_factory=list)
     fail_stops: int = 0
+    host_key: str = ""
     checks: dict[str, Any] = field(default_factory=dict)
     containers: dict[str, dict[str, Any]] = field(default_factory=dict)
     requests: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
@@ -61,7 +62,8 @@ class FakeProvisioner:
             "ready_at_ms": self.clock.now_ms(),
         }
         self.containers[request["slot"]] = made
-        return {"ok": True, "changed": True, "stages": {}, **made}
+        key = {"host_key": self.host_key} if request.get("kind") == "ssh" else {}
+        return {"ok": True, "changed": True, "stages": {}, **made, **key}
 
     def _stop(self, request: dict[str, Any]) -> dict[str, Any]:
         if self.fail_stops:
