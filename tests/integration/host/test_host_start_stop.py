@@ -121,8 +121,14 @@ def test_a_killed_start_leaves_nothing_that_a_stop_does_not_clear(host, after_s)
     process.send_signal(signal.SIGKILL)
     process.wait()
     process.stdout.close()
-    assert host.stop()["ok"]
-    assert host.leavings() == set()
+    # The engine finishes what the killed start had asked for, maybe after this stop: the guard comes back for
+    # what has no lease, as the second stop does here.
+    give_up = time.monotonic() + 30
+    while True:
+        assert host.stop()["ok"]
+        if host.leavings() == set():
+            break
+        assert time.monotonic() < give_up, host.leavings()
 
 
 def test_a_killed_start_can_be_started_again(host):
