@@ -124,6 +124,37 @@ class Pool(Section):
         return {name: int(getattr(self, name)) for name in dict.fromkeys(order)}
 
 
+class Queue(Section):
+    """Who gets GPUs when they are scarce. `first-fit` is the specification's rule and nothing beyond it.
+
+    `promise`: every waiting claim is told when it starts at the latest. `slack_percent` and `slack_minutes`
+    widen a promise beyond its planned wait; a host is drained for a claim of 8 (4) GPUs that has waited
+    `drain_max_minutes` (`drain_large_minutes`), and nobody else starts there after `drain_hard_minutes`. A
+    bounded start is offered for `least_guarantee_minutes` and `least_guarantee_percent` of the paid time at
+    least; `extend_minutes` is what an expiring guarantee gets at a time. `turnaround_s` is how long GPUs
+    take from one session to the next; `hold_back_s` how long before a promise a claim is to be started.
+    `tries` bounds the work of one plan.
+
+    A claim whose page is gone is kept for `keep_without_browser_minutes`. A session that nobody opens
+    within `open_within_minutes` of being ready ends.
+    """
+
+    policy: Literal["promise", "first-fit"] = "promise"
+    slack_percent: int = Field(default=50, ge=0, le=1_000)
+    slack_minutes: int = Field(default=60, ge=0)
+    drain_max_minutes: int = Field(default=60, ge=0)
+    drain_large_minutes: int = Field(default=900, ge=0)
+    drain_hard_minutes: int = Field(default=1_200, ge=0)
+    least_guarantee_minutes: int = Field(default=60, ge=1)
+    least_guarantee_percent: int = Field(default=50, ge=0, le=100)
+    extend_minutes: int = Field(default=10, ge=1)
+    turnaround_s: int = Field(default=30, ge=1)
+    hold_back_s: int = Field(default=120, ge=0)
+    tries: int = Field(default=4, ge=0, le=100)
+    keep_without_browser_minutes: int = Field(default=1_440, ge=1)
+    open_within_minutes: int = Field(default=5, ge=1)
+
+
 class Secrets(Section):
     """Files that hold secrets; never their contents."""
 

@@ -7,6 +7,7 @@ from controller.models.ledger import Account, Hold, JournalBatch, LedgerCheck, T
 from controller.models.money import MoneyEvent, MoneyEventTransition, OperatorAlert, SentTransaction
 from controller.models.operator import DepositAssignment, LedgerRequest
 from controller.models.pool import WarmDesktop
+from controller.models.queue import Promise, QueuePlace
 from controller.models.quotes import Quote
 from controller.models.runs import Run, RunEvent
 from controller.models.sessions import DesktopWarning, GpuSession, SessionEvent
@@ -28,6 +29,8 @@ __all__ = [
     "MoneyEvent",
     "MoneyEventTransition",
     "OperatorAlert",
+    "Promise",
+    "QueuePlace",
     "Quote",
     "RateLimit",
     "Run",

@@ -81,3 +81,4 @@ class Gpu(SQLModel, table=True):
     why: str | None = Field(default=None)
     leased_at_ms: int | None = bigint(default=None, nullable=True)
     dirty_at_ms: int | None = bigint(default=None, nullable=True)
+    island: str | None = Field(default=None)  # GPUs of a host with one name share an NVLink or PCIe switch

@@ -12,7 +12,7 @@ from controller.domain import lifecycle
 from controller.domain.metering import minutes_left
 from controller.domain.profiles import GPU_MS_PER_MINUTE, PROFILES, Profile
 from controller.errors import BadInput, NotEnoughCredit, ProfileTooLarge, SessionAlreadyLive, UnknownProfile
-from controller.models import GpuSession
+from controller.models import GpuSession, QueuePlace
 from controller.services import ledger, life, locks, placing, pool, ssh_keys
 from controller.services.deps import Deps
 from controller.services.session_reads import view
@@ -45,6 +45,8 @@ def claim(
     fresh_start: bool = False,
     kind: str = "desktop",
     ssh_key: str | None = None,
+    accept_bounded: bool = False,
+    accept_until_ms: int | None = None,
 ) -> SessionView:
     """Claim a session: it starts at once, or takes a place in the queue.
 
@@ -56,6 +58,9 @@ def claim(
         kind: `desktop`, or `ssh` for a shell.
         ssh_key: for a shell, who may log in: a public key, or the id of one of the wallet's list; by default
             every key of the list.
+        accept_bounded: it may start on GPUs that are promised to somebody else later; then it ends at its
+            guarantee if they are still needed.
+        accept_until_ms: the guarantee its owner was shown; a shorter one is not taken.
 
     Raises:
         BadInput: no such kind.
@@ -75,6 +80,10 @@ def claim(
             keys = ssh_keys.allowed(db, wallet, ssh_key) if kind == "ssh" else []
             locks.placement(db)
             row = _new_claim(deps, db, wallet, wanted, fresh_start=fresh_start, keys=keys)
+            db.add(
+                QueuePlace(session_id=row.id, accept_bounded=accept_bounded, accept_until_ms=accept_until_ms)
+            )
+            db.flush()
             placing.plan(deps, db)
             return view(db, row)
     except IntegrityError as error:

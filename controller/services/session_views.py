@@ -44,10 +44,46 @@ class SshView:
 
 
 @dataclass(frozen=True)
+class QueueView:
+    """What a waiting claim is told beside position and reason.
+
+    `latest_start_ms` is the promise, "starts no later than", given at `promised_at_ms`; None while there is
+    none (policy `first-fit`, or no host of today can hold it). `broken_why` is the cause for which it cannot
+    be kept, empty otherwise. `probable_start_ms` is a guess from history. `ahead` are the GPU counts of the
+    claims that came before, in order. `reserved_until_ms`: free GPUs beside it are kept for others until
+    then. `offer_until_ms`: it could start now, guaranteed until then, if its owner accepts.
+    """
+
+    latest_start_ms: int | None
+    promised_at_ms: int | None
+    broken_why: str
+    probable_start_ms: int | None
+    ahead: list[int]
+    reserved_until_ms: int | None
+    accept_bounded: bool
+    offer_until_ms: int | None
+
+
+@dataclass(frozen=True)
+class GuaranteeView:
+    """Until when a session may count on its GPUs, where that is before its balance ends.
+
+    `until_ms` None: its whole balance counts. `told_until_ms` is what it was told before its start.
+    `stay_until_ms`: how far a top-up could keep it as things are planned; None where nothing promised stands
+    in the way. Credit is booked in any case.
+    """
+
+    until_ms: int | None
+    told_until_ms: int | None
+    stay_until_ms: int | None
+
+
+@dataclass(frozen=True)
 class SessionView:
     """A live or just finished session; `queue_*` only while queued, `stage` only while starting.
 
-    `kind` is desktop or ssh; `ssh` is None for a desktop, and until a shell has its host.
+    `kind` is desktop or ssh; `ssh` is None for a desktop, and until a shell has its host. `queue` is there
+    while it waits, `guarantee` while it holds GPUs that are promised to somebody else later.
     """
 
     id: str
@@ -67,6 +103,8 @@ class SessionView:
     kind: str
     opened_at_ms: int | None
     ssh: SshView | None
+    queue: QueueView | None = None
+    guarantee: GuaranteeView | None = None
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,15 @@ from flask import Blueprint, Response
 from controller.services import sessions
 from controller.services.public_keys import MAX_KEY_CHARS
 from controller.web.answers import answer
-from controller.web.context import deps, flag_field, optional_text, text_field, wallet, wallet_or_none
+from controller.web.context import (
+    deps,
+    flag_field,
+    optional_number,
+    optional_text,
+    text_field,
+    wallet,
+    wallet_or_none,
+)
 from controller.web.guarding import limited
 
 blueprint = Blueprint("api_sessions", __name__, url_prefix="/api/v1")
@@ -28,6 +36,8 @@ def claim() -> Response:
         fresh_start=flag_field("fresh_start"),
         kind=optional_text("kind") or "desktop",
         ssh_key=optional_text("ssh_key", limit=MAX_KEY_CHARS),
+        accept_bounded=flag_field("accept_bounded"),
+        accept_until_ms=optional_number("accept_until_ms"),
     )
     return answer(view, 201)
 

@@ -97,6 +97,14 @@ def optional_text(name: str, *, limit: int = 256) -> str | None:
     return text_field(name, limit=limit) if body().get(name) is not None else None
 
 
+def optional_number(name: str) -> int | None:
+    """A whole number of the JSON body that may be missing; raises BadInput."""
+    value = body().get(name)
+    if value is not None and (type(value) is not int or not 0 <= value < 10**15):
+        raise BadInput(f"`{name}` must be a whole number.", field=name)
+    return value
+
+
 def flag_field(name: str) -> bool:
     """An optional yes or no of the JSON body, no by default; raises BadInput."""
     value = body().get(name, False)

@@ -272,6 +272,7 @@ CREATE TABLE gpu (
     why VARCHAR,
     leased_at_ms BIGINT,
     dirty_at_ms BIGINT,
+    island VARCHAR,
     CONSTRAINT pk_gpu PRIMARY KEY (uuid),
     CONSTRAINT uq_gpu_host_index UNIQUE (host, index),
     CONSTRAINT fk_gpu_host_host FOREIGN KEY(host) REFERENCES host (name),
@@ -318,6 +319,34 @@ CREATE INDEX ix_gpu_session_state ON gpu_session (state);
 CREATE INDEX ix_gpu_session_wallet ON gpu_session (wallet);
 CREATE UNIQUE INDEX uq_gpu_session_live_wallet ON gpu_session (wallet) WHERE state IN ('queued', 'starting', 'running', 'grace', 'ending');
 CREATE UNIQUE INDEX uq_gpu_session_slot ON gpu_session (slot_id);
+
+CREATE TABLE promise (
+    session_id VARCHAR(36) NOT NULL,
+    given_at_ms BIGINT NOT NULL,
+    latest_ms BIGINT NOT NULL,
+    started_at_ms BIGINT,
+    broken_why VARCHAR NOT NULL,
+    CONSTRAINT pk_promise PRIMARY KEY (session_id),
+    CONSTRAINT ck_promise_ahead CHECK (latest_ms > given_at_ms),
+    CONSTRAINT fk_promise_session_id_gpu_session FOREIGN KEY(session_id) REFERENCES gpu_session (id)
+);
+CREATE INDEX ix_promise_latest_ms ON promise (latest_ms);
+
+CREATE TABLE queue_place (
+    session_id VARCHAR(36) NOT NULL,
+    accept_bounded BOOLEAN NOT NULL,
+    accept_until_ms BIGINT,
+    host VARCHAR,
+    start_ms BIGINT,
+    length_ms BIGINT,
+    offer_until_ms BIGINT,
+    reserved JSONB DEFAULT '[]' NOT NULL,
+    bound_ms BIGINT,
+    until_ms BIGINT,
+    told_until_ms BIGINT,
+    CONSTRAINT pk_queue_place PRIMARY KEY (session_id),
+    CONSTRAINT fk_queue_place_session_id_gpu_session FOREIGN KEY(session_id) REFERENCES gpu_session (id)
+);
 
 CREATE TABLE hold (
     id BIGSERIAL NOT NULL,
@@ -484,6 +513,19 @@ CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON journal_batch
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON money_event_transition
     FOR EACH STATEMENT EXECUTE FUNCTION axonos_append_only();
 
+-- A promise stands as it was given; whether it was kept may be written beside it.
+CREATE FUNCTION axonos_promise_stands() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'DELETE' OR (NEW.session_id, NEW.given_at_ms, NEW.latest_ms)
+            IS DISTINCT FROM (OLD.session_id, OLD.given_at_ms, OLD.latest_ms) THEN
+        RAISE EXCEPTION 'a promise stands as it was given' USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER promise_stands BEFORE UPDATE OR DELETE ON promise
+    FOR EACH ROW EXECUTE FUNCTION axonos_promise_stands();
+
 -- Whoever makes work wakes the workers when it commits. It only wakes: they look by themselves as well.
 CREATE FUNCTION axonos_wake() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -497,6 +539,8 @@ CREATE TRIGGER wake AFTER UPDATE OF state ON run
     FOR EACH ROW WHEN (NEW.state <> 'running') EXECUTE FUNCTION axonos_wake('runs');
 CREATE TRIGGER wake_new AFTER INSERT ON gpu_session
     FOR EACH ROW WHEN (NEW.state = 'queued') EXECUTE FUNCTION axonos_wake('queue');
+CREATE TRIGGER wake_left AFTER UPDATE OF state ON gpu_session
+    FOR EACH ROW WHEN (OLD.state = 'queued' AND NEW.state = 'ended') EXECUTE FUNCTION axonos_wake('queue');
 CREATE TRIGGER wake AFTER UPDATE OF state ON gpu
     FOR EACH ROW WHEN (NEW.state IN ('checked', 'free')) EXECUTE FUNCTION axonos_wake('queue');
 CREATE TRIGGER wake AFTER UPDATE OF state ON host
