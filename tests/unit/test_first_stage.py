@@ -85,7 +85,15 @@ def test_a_port_that_the_instance_itself_holds_is_its_own(tmp_path: Path) -> Non
     ) as child:
         assert child.stdout is not None
         port = int(child.stdout.readline())
-        machine.check_ports(resolve("blue", tmp_path, web_port=port))
+        with (
+            closing(socket.create_server(("127.0.0.1", 0))) as one,
+            closing(socket.create_server(("127.0.0.1", 0))) as two,
+        ):
+            others = {
+                "gateway_port": one.getsockname()[1],
+                "chain_port": two.getsockname()[1],
+            }
+        machine.check_ports(resolve("blue", tmp_path, web_port=port, **others))
         with pytest.raises(Fault):
             machine.check_ports(resolve("green", tmp_path, web_port=port))
         child.communicate("")
