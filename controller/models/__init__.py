@@ -2,6 +2,7 @@
 
 from controller.models.base import metadata
 from controller.models.chain import ChainCursor, ChainHeader
+from controller.models.homes import Home, HomeEvent, HomeSnapshot, StorageWindow
 from controller.models.hosts import Gpu, Host, Slot
 from controller.models.ledger import Account, Hold, JournalBatch, LedgerCheck, Transfer, UsageWindow
 from controller.models.money import MoneyEvent, MoneyEventTransition, OperatorAlert, SentTransaction
@@ -22,6 +23,9 @@ __all__ = [
     "Gpu",
     "GpuSession",
     "Hold",
+    "Home",
+    "HomeEvent",
+    "HomeSnapshot",
     "Host",
     "JournalBatch",
     "LedgerCheck",
@@ -40,6 +44,7 @@ __all__ = [
     "SignInNonce",
     "Slot",
     "SshKey",
+    "StorageWindow",
     "Transfer",
     "UsageWindow",
     "Wallet",

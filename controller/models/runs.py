@@ -12,7 +12,7 @@ from controller.models.base import bigint, json_object
 
 
 class Run(SQLModel, table=True):
-    """One invocation of a playbook through ansible-runner."""
+    """One invocation of a playbook through ansible-runner; about a slot, a home, or a whole host."""
 
     __tablename__ = "run"
     __table_args__ = (
@@ -24,6 +24,7 @@ class Run(SQLModel, table=True):
     host: str = Field(foreign_key="host.name")
     slot_id: str | None = Field(default=None, foreign_key="slot.id", index=True)
     session_id: str | None = Field(default=None, foreign_key="gpu_session.id", index=True, max_length=36)
+    home: str | None = Field(default=None, foreign_key="home.wallet", index=True, max_length=42)
     state: str
     input: dict[str, Any] = json_object()
     result: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB, nullable=True))

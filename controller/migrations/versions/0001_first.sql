@@ -364,12 +364,80 @@ CREATE TABLE hold (
 CREATE INDEX ix_hold_account_id ON hold (account_id);
 CREATE UNIQUE INDEX uq_hold_open ON hold (session_id) WHERE released_at_ms IS NULL;
 
+CREATE TABLE home (
+    wallet VARCHAR(42) NOT NULL,
+    host VARCHAR NOT NULL,
+    state VARCHAR NOT NULL,
+    generation BIGINT NOT NULL,
+    fencing_token BIGINT NOT NULL,
+    bytes_used BIGINT NOT NULL,
+    quota_bytes BIGINT,
+    created_at_ms BIGINT NOT NULL,
+    measured_at_ms BIGINT NOT NULL,
+    billed_to_ms BIGINT NOT NULL,
+    remainder BIGINT NOT NULL,
+    pruned_at_ms BIGINT,
+    recovery_until_ms BIGINT,
+    CONSTRAINT pk_home PRIMARY KEY (wallet),
+    CONSTRAINT ck_home_state CHECK (state IN ('live', 'pruning', 'pruned', 'recovering', 'restoring', 'deleting', 'gone')),
+    CONSTRAINT ck_home_not_negative CHECK (bytes_used >= 0 AND remainder >= 0),
+    CONSTRAINT fk_home_wallet_wallet FOREIGN KEY(wallet) REFERENCES wallet (address),
+    CONSTRAINT fk_home_host_host FOREIGN KEY(host) REFERENCES host (name)
+);
+CREATE INDEX ix_home_host ON home (host);
+CREATE INDEX ix_home_state ON home (state);
+
+CREATE TABLE storage_window (
+    id BIGSERIAL NOT NULL,
+    wallet VARCHAR(42) NOT NULL,
+    from_ms BIGINT NOT NULL,
+    to_ms BIGINT NOT NULL,
+    bytes BIGINT NOT NULL,
+    kind VARCHAR NOT NULL,
+    rate BIGINT NOT NULL,
+    billed VARCHAR NOT NULL,
+    floor_gpu_ms BIGINT NOT NULL,
+    gpu_ms NUMERIC(78, 0) NOT NULL,
+    remainder BIGINT NOT NULL,
+    transfer_key VARCHAR,
+    seal VARCHAR(64) DEFAULT '' NOT NULL,
+    CONSTRAINT pk_storage_window PRIMARY KEY (id),
+    CONSTRAINT uq_storage_window_wallet_from_ms UNIQUE (wallet, from_ms),
+    CONSTRAINT ck_storage_window_forward CHECK (to_ms > from_ms),
+    CONSTRAINT ck_storage_window_free CHECK ((kind = 'charged') OR (gpu_ms = 0)),
+    CONSTRAINT ck_storage_window_posted CHECK ((transfer_key IS NOT NULL) = (gpu_ms > 0)),
+    CONSTRAINT ck_storage_window_kind CHECK (kind IN ('charged', 'session', 'gap', 'away')),
+    CONSTRAINT fk_storage_window_wallet_home FOREIGN KEY(wallet) REFERENCES home (wallet)
+);
+
+CREATE TABLE home_snapshot (
+    wallet VARCHAR(42) NOT NULL,
+    name VARCHAR(40) NOT NULL,
+    why VARCHAR NOT NULL,
+    created_at_ms BIGINT NOT NULL,
+    CONSTRAINT pk_home_snapshot PRIMARY KEY (wallet, name),
+    CONSTRAINT fk_home_snapshot_wallet_home FOREIGN KEY(wallet) REFERENCES home (wallet)
+);
+
+CREATE TABLE home_event (
+    id BIGSERIAL NOT NULL,
+    wallet VARCHAR(42) NOT NULL,
+    at_ms BIGINT NOT NULL,
+    event VARCHAR NOT NULL,
+    actor VARCHAR NOT NULL,
+    detail JSONB NOT NULL,
+    CONSTRAINT pk_home_event PRIMARY KEY (id),
+    CONSTRAINT fk_home_event_wallet_home FOREIGN KEY(wallet) REFERENCES home (wallet)
+);
+CREATE INDEX ix_home_event_wallet ON home_event (wallet);
+
 CREATE TABLE run (
     id BIGSERIAL NOT NULL,
     playbook VARCHAR NOT NULL,
     host VARCHAR NOT NULL,
     slot_id VARCHAR,
     session_id VARCHAR(36),
+    home VARCHAR(42),
     state VARCHAR NOT NULL,
     input JSONB NOT NULL,
     result JSONB,
@@ -389,8 +457,10 @@ CREATE TABLE run (
     CONSTRAINT ck_run_state CHECK (state IN ('queued', 'running', 'succeeded', 'failed')),
     CONSTRAINT fk_run_host_host FOREIGN KEY(host) REFERENCES host (name),
     CONSTRAINT fk_run_slot_id_slot FOREIGN KEY(slot_id) REFERENCES slot (id),
-    CONSTRAINT fk_run_session_id_gpu_session FOREIGN KEY(session_id) REFERENCES gpu_session (id)
+    CONSTRAINT fk_run_session_id_gpu_session FOREIGN KEY(session_id) REFERENCES gpu_session (id),
+    CONSTRAINT fk_run_home_home FOREIGN KEY(home) REFERENCES home (wallet)
 );
+CREATE INDEX ix_run_home ON run (home);
 CREATE INDEX ix_run_session_id ON run (session_id);
 CREATE INDEX ix_run_slot_id ON run (slot_id);
 CREATE INDEX ix_run_waiting ON run (id) WHERE state IN ('queued', 'running');
@@ -511,6 +581,8 @@ CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON transfer
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON journal_batch
     FOR EACH STATEMENT EXECUTE FUNCTION axonos_append_only();
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON money_event_transition
+    FOR EACH STATEMENT EXECUTE FUNCTION axonos_append_only();
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON home_event
     FOR EACH STATEMENT EXECUTE FUNCTION axonos_append_only();
 
 -- A promise stands as it was given; whether it was kept may be written beside it.
