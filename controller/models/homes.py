@@ -25,7 +25,8 @@ class Home(SQLModel, table=True):
     `generation` counts hosts: whoever gives the home to another host raises it. `fencing_token` counts
     orders about the home (snapshot, prune, recover …), so that a delayed one is refused by the host.
     Storage is settled up to `billed_to_ms`; `remainder` is what of it did not make up a whole GPU-millisecond
-    yet (`domain/storage_fee`). `measured_at_ms` is the last report of its size, by the server's clock.
+    yet (`domain/storage_fee`). `measured_at_ms` is the last report of its size, by the server's clock;
+    `warned_at_ms` since when its owner is warned that it will be put away.
     """
 
     __tablename__ = "home"
@@ -46,6 +47,7 @@ class Home(SQLModel, table=True):
     measured_at_ms: int = bigint()
     billed_to_ms: int = bigint()
     remainder: int = bigint(default=0)
+    warned_at_ms: int | None = bigint(default=None, nullable=True)
     pruned_at_ms: int | None = bigint(default=None, nullable=True)
     recovery_until_ms: int | None = bigint(default=None, nullable=True)
 

@@ -376,6 +376,7 @@ CREATE TABLE home (
     measured_at_ms BIGINT NOT NULL,
     billed_to_ms BIGINT NOT NULL,
     remainder BIGINT NOT NULL,
+    warned_at_ms BIGINT,
     pruned_at_ms BIGINT,
     recovery_until_ms BIGINT,
     CONSTRAINT pk_home PRIMARY KEY (wallet),
