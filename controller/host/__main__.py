@@ -1,4 +1,6 @@
-"""`axonos-host start|stop|probe|check`: a JSON object on stdin, one on stdout. As root, once per request.
+"""`axonos-host ACTION`: a JSON object on stdin, one on stdout. As root, once per request.
+
+`home-send` writes a stream instead, `home-receive` reads one after the line that holds its object.
 
 It is the privilege boundary of a GPU host: the platform's own user may run this program through sudo, and
 nothing else. Modules are imported by the action that needs them: a start is counted in milliseconds.
@@ -10,6 +12,7 @@ import errno
 import json
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -18,7 +21,8 @@ from controller.host.config import ConfigInvalid, HostConfig, default_path, load
 from controller.host.words import HostRefused
 
 MAX_INPUT = 65_536
-USAGE = "usage: axonos-host {start|stop|probe|check} [--config FILE] < request.json"
+USAGE = "usage: axonos-host {%s} [--config FILE] < request.json"
+SENDS, TAKES = "home-send", "home-receive"  # these two carry a home
 
 
 def main() -> int:
@@ -29,18 +33,22 @@ def main() -> int:
         or arguments[0] not in _ACTIONS
         or arguments[1:2] not in ([], ["--config"])
     ):
-        sys.stderr.write(USAGE + "\n")
+        sys.stderr.write(USAGE % "|".join(_ACTIONS) + "\n")
         return 2
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, _interrupted)
+    action = arguments[0]
     try:
-        answer = _ACTIONS[arguments[0]](_read(), Path(arguments[2]) if arguments[2:] else None)
+        answer = _ACTIONS[action](_read(action), Path(arguments[2]) if arguments[2:] else None)
     except HostRefused as refused:
         answer = refused.answer()
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         answer = HostRefused("disk_full" if full else "docker_error", str(error)[:300]).answer()
-    sys.stdout.write(json.dumps(answer) + "\n")
+    if action == SENDS:
+        _end_stream(answer)
+    else:
+        sys.stdout.write(json.dumps(answer) + "\n")
     return 0 if answer["ok"] else 1
 
 
@@ -48,8 +56,18 @@ def _interrupted(_number: int, _frame: FrameType | None) -> None:
     raise HostRefused("timeout", "the run was interrupted")
 
 
-def _read() -> Any:
-    data = sys.stdin.buffer.read(MAX_INPUT + 1)
+def _end_stream(answer: dict[str, Any]) -> None:
+    """A refusal goes the home's way: who reads standard output there expects nothing else."""
+    from controller.host.home_stream import Writer  # noqa: PLC0415
+
+    with suppress(OSError):
+        if not answer["ok"]:
+            Writer(sys.stdout.buffer).end(answer)
+
+
+def _read(action: str) -> Any:
+    take = sys.stdin.buffer.readline if action == TAKES else sys.stdin.buffer.read
+    data = take(MAX_INPUT + 1)
     if len(data) > MAX_INPUT:
         raise HostRefused("bad_input", "the request is too large")
     try:
@@ -105,7 +123,45 @@ def _check(data: Any, path: Path | None) -> dict[str, Any]:
     return {"ok": True, "gpu_checks": checks}
 
 
-_ACTIONS = {"start": _start, "stop": _stop, "probe": _probe, "check": _check}
+def _home_list(data: Any, path: Path | None) -> dict[str, Any]:
+    from controller.host import home_request, home_transfer  # noqa: PLC0415
+
+    request = home_request.parse_list(data)
+    return home_transfer.list_(_config(path, request.instance), request)
+
+
+def _home_send(data: Any, path: Path | None) -> dict[str, Any]:
+    from controller.host import home_request, home_transfer  # noqa: PLC0415
+
+    request = home_request.parse_send(data)
+    home_transfer.send(_config(path, request.instance), request, sys.stdout.buffer)
+    return {"ok": True}
+
+
+def _home_receive(data: Any, path: Path | None) -> dict[str, Any]:
+    from controller.host import home_request, home_transfer  # noqa: PLC0415
+
+    request = home_request.parse_receive(data)
+    return home_transfer.receive(_config(path, request.instance), request, sys.stdin.buffer)
+
+
+def _home_forget(data: Any, path: Path | None) -> dict[str, Any]:
+    from controller.host import home_request, home_transfer  # noqa: PLC0415
+
+    request = home_request.parse_forget(data)
+    return home_transfer.forget(_config(path, request.instance), request)
+
+
+_ACTIONS = {
+    "start": _start,
+    "stop": _stop,
+    "probe": _probe,
+    "check": _check,
+    "home-list": _home_list,
+    "home-send": _home_send,
+    "home-receive": _home_receive,
+    "home-forget": _home_forget,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

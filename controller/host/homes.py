@@ -12,6 +12,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from controller.host import home_open
 from controller.host.config import HostConfig
 from controller.host.words import HostRefused
 
@@ -30,15 +31,17 @@ DESKTOP_SETTINGS = (
 OLD_SETTINGS = "Old desktop settings"
 
 
-def ensure(config: HostConfig, wallet: str) -> Path:
-    """The wallet's home, made if there is none.
+def ensure(config: HostConfig, wallet: str, generation: int = 0, base: str = "") -> Path:
+    """The wallet's home, made if there is none; open for its generation where homes move (`home_open`).
 
     Raises:
         HostRefused: volume_busy, when the homes are not mounted: a new empty home in the wrong place would
-            look like lost files.
+            look like lost files; or what `home_open` refuses with.
     """
     if not config.homes_dir.is_mount():
         raise HostRefused("volume_busy", f"{config.homes_dir} is not mounted")
+    if not home_open.is_open(config, wallet, generation) and generation:
+        home_open.open_(config, wallet, generation, base)
     home = config.homes_dir / wallet
     if not home.is_dir():
         _create(home)

@@ -22,6 +22,8 @@ class StartRequest:
 
     A `warm` one is painted before anybody has come: without a `home` it is to wait, frozen; with one it is to
     be given that home. `reserve_mib` is the host's memory that waiting desktops leave alone.
+    `home_generation` is the one the host is to open the home for, 0 where homes never move; `home_base` says
+    from what, where it is not open for it yet: `new`, the snapshot that came, or what lies here (empty).
     """
 
     instance: str
@@ -44,6 +46,8 @@ class StartRequest:
     start_timeout_s: int
     warm: bool = False
     reserve_mib: int = 0
+    home_generation: int = 0
+    home_base: str = ""
     kind: str = "desktop"
     ssh_keys: tuple[str, ...] = ()
     ssh_port: int = 0
@@ -139,11 +143,14 @@ _START: dict[str, Check] = _COMMON | {
     "start_timeout_s": _whole(1, 600),
     "warm": _flag,
     "reserve_mib": _whole(0, 2**24),
+    "home_generation": _whole(0, 2**53),
+    "home_base": _matches(r"([a-z0-9][a-z0-9.-]{0,62})?"),
     "kind": lambda v: v in ("desktop", "ssh"),
     "ssh_keys": _keys,
     "ssh_port": lambda v: type(v) is int and (v == 0 or 1024 <= v < 65_536),
 }
 _COLD: dict[str, Any] = {"warm": False, "reserve_mib": 0, "kind": "desktop", "ssh_keys": [], "ssh_port": 0}
+_COLD |= {"home_generation": 0, "home_base": ""}
 _GPUS: dict[str, Check] = {"gpus": _gpus, "simulated": _flag, "gpus_since_ms": _whole(0, 2**53)}
 _STOP: dict[str, Check] = _COMMON | {"timeout_s": _whole(0, 120)} | _GPUS
 _CHECK: dict[str, Check] = {"instance": _COMMON["instance"]} | _GPUS
@@ -200,3 +207,7 @@ def _fields(data: Any, checks: Mapping[str, Check]) -> dict[str, Any]:
     if wrong:
         raise HostRefused("bad_input", "missing, malformed or unknown: " + ", ".join(wrong)[:500])
     return data
+
+
+# What requests about homes are made of too (`home_request`).
+COMMON, checked, is_flag, matches, whole = _COMMON, _fields, _flag, _matches, _whole

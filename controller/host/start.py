@@ -196,7 +196,8 @@ def _home(run: Start) -> Any:
     if run.request.waits:
         warm.check_room(run.request.reserve_mib)
         return warm.make_place(run.config, run.slot)
-    home = homes.ensure(run.config, run.request.home)
+    asked_for = run.request
+    home = homes.ensure(run.config, asked_for.home, asked_for.home_generation, asked_for.home_base)
     if run.request.fresh_start and not warm.has_home(run.slot, home):
         homes.set_settings_aside(home, run.config.session_uid)
     return home
