@@ -4,7 +4,7 @@ import json
 from ipaddress import IPv4Network
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.host import container, firewall, names
@@ -41,6 +41,7 @@ def slot(tmp_path):
     return names.Slot(load(path), SLOT)
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(sorted(START)), st.none() | st.text() | st.integers() | st.booleans()))
 def test_a_changed_request_is_checked_or_refused(changes):
     try:
