@@ -9,6 +9,7 @@ from flask import Flask
 from controller.adapters.local_chain import LocalChain
 from controller.adapters.wiring import check_files, make_deps
 from controller.errors import SettingsInvalid
+from controller.services import payment_addresses
 from controller.services.deps import Deps
 from controller.settings import load_settings
 from controller.web import register
@@ -36,7 +37,9 @@ def wsgi() -> Flask:
     try:
         settings = load_settings()
         check_files(settings)
-        return create_app(make_deps(settings))
+        app = create_app(make_deps(settings))
     except SettingsInvalid as error:
         sys.stderr.write(f"{error.message}\n")
         sys.exit(APP_LOAD_ERROR)
+    sys.stderr.write(f"{payment_addresses.told(settings)}\n")
+    return app

@@ -234,6 +234,12 @@ class DatabaseUnavailable(Unavailable):
     code = "database_unavailable"
 
 
+class PaymentsHeld(Unavailable):
+    """The address that payments go to was changed and must be confirmed first. Send nothing until then."""
+
+    code = "payments_held"
+
+
 class PriceUnavailable(Unavailable):
     """There is no trustworthy price right now. Deposits are safe and will be credited later."""
 

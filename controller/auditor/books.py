@@ -142,7 +142,14 @@ def _unit(code: str | None) -> str | None:
 
 def seals(books: Books) -> None:
     """Rows outside the hash chain carry a hash of their own columns."""
-    sealed = ("money_event", "money_event_transition", "hold", "usage_window", "ledger_request")
+    sealed = (
+        "money_event",
+        "money_event_transition",
+        "hold",
+        "usage_window",
+        "ledger_request",
+        "payment_addresses",
+    )
     for table in (*sealed, "deposit_assignment"):
         for row in books.rows(f"SELECT * FROM {table}"):  # noqa: S608 - names from the line above
             kept = {k: v for k, v in row.items() if k not in ("id", "seal")}

@@ -8,7 +8,7 @@ import click
 
 from controller.auditor.run import Report
 from controller.auditor.run import audit as run_audit
-from controller.cli import ledger_chain, ledger_entries, ledger_suspense
+from controller.cli import ledger_addresses, ledger_chain, ledger_entries, ledger_suspense
 from controller.cli.ledger_words import wallet_argument
 from controller.cli.output import connect, instant, json_option, minutes, plain, print_json, print_table
 from controller.services import ledger as service
@@ -34,6 +34,7 @@ for _command in (
     ledger_suspense.return_,
     ledger_suspense.alerts,
     ledger_chain.resume_chain,
+    ledger_addresses.addresses,
 ):
     ledger.add_command(_command)
 

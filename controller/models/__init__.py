@@ -6,7 +6,7 @@ from controller.models.homes import Home, HomeEvent, HomeSnapshot, StorageWindow
 from controller.models.hosts import Gpu, Host, Slot
 from controller.models.ledger import Account, Hold, JournalBatch, LedgerCheck, Transfer, UsageWindow
 from controller.models.money import MoneyEvent, MoneyEventTransition, OperatorAlert, SentTransaction
-from controller.models.operator import DepositAssignment, LedgerRequest
+from controller.models.operator import DepositAssignment, LedgerRequest, PaymentAddresses
 from controller.models.pool import WarmDesktop
 from controller.models.queue import Promise, QueuePlace
 from controller.models.quotes import Quote
@@ -33,6 +33,7 @@ __all__ = [
     "MoneyEvent",
     "MoneyEventTransition",
     "OperatorAlert",
+    "PaymentAddresses",
     "Promise",
     "QueuePlace",
     "Quote",

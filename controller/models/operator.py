@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
-from controller.models.base import bigint
+from controller.models.base import bigint, json_object
 from controller.models.seal import seal_column, sealed
 
 REQUEST_KINDS = ("credit", "refund", "adjust", "assign", "return")
 REQUEST_STATES = ("waiting", "done", "refused")
+ADDRESS_STATES = ("waiting", "accepted", "refused")
 
 
 @sealed
@@ -63,4 +66,34 @@ class DepositAssignment(SQLModel, table=True):
     signature: str
     gpu_ms: int = bigint()
     at_ms: int = bigint()
+    seal: str = seal_column()
+
+
+@sealed
+class PaymentAddresses(SQLModel, table=True):
+    """A set of addresses that decide where payments go; the one accepted last is what may be used.
+
+    Only the first of a platform has no `approver`.
+    """
+
+    __tablename__ = "payment_addresses"
+    __table_args__ = (
+        CheckConstraint("state IN (" + ", ".join(f"'{s}'" for s in ADDRESS_STATES) + ")", name="state"),
+        CheckConstraint("state <> 'accepted' OR approver IS NULL OR actor <> approver", name="four_eyes"),
+        Index(
+            "uq_payment_addresses_waiting",
+            "fingerprint",
+            unique=True,
+            postgresql_where=text("state = 'waiting'"),
+        ),
+    )
+    id: int | None = bigint(primary_key=True, default=None)
+    fingerprint: str = Field(max_length=64)
+    addresses: dict[str, Any] = json_object()
+    state: str
+    reason: str = ""
+    actor: str
+    asked_at_ms: int = bigint()
+    approver: str | None = Field(default=None)
+    decided_at_ms: int | None = bigint(default=None, nullable=True)
     seal: str = seal_column()

@@ -28,6 +28,7 @@ KINDS = {
     "gpu-quarantined": "a GPU is not used any more",
     "stop-fails": "a desktop cannot be stopped; its GPUs stay taken",
     "journal": "the journal does not add up",
+    "payment-addresses": "payments are held: their addresses were changed and no second operator approved",
 }
 
 CHAINS = {"watcher-stopped", "chain-unreachable"}

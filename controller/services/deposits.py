@@ -14,6 +14,7 @@ from controller.errors import (
     BadInput,
     ChainUnavailable,
     NothingForUs,
+    PaymentsHeld,
     TransactionFailed,
     UnsupportedToken,
 )
@@ -24,6 +25,7 @@ from controller.services.deposits_record import record
 from controller.services.deposits_views import DepositView, views
 from controller.services.deposits_watch import BLOCKS_PER_HINT, open_cursor, watch_once
 from controller.services.deps import Deps
+from controller.services.payment_addresses import require_accepted
 from controller.services.ports import TransactionFacts
 from controller.settings_money import Chain
 
@@ -51,6 +53,7 @@ def hint(deps: Deps, wallet: str, tx_hash: str) -> DepositView:
         UnsupportedToken: it sent us a token that is not taken.
         NothingForUs: it pays nothing to a revenue wallet, or was made before this platform watched.
         ChainUnavailable: a chain cannot be read, or is not ours.
+        PaymentsHeld: where payments go was changed and not yet approved.
     """
     try:
         tx_hash = normalise_tx_hash(tx_hash)
@@ -58,9 +61,11 @@ def hint(deps: Deps, wallet: str, tx_hash: str) -> DepositView:
         raise BadInput(f"This is not a transaction hash: {error}.", field="tx_hash") from error
     known = _known_on(deps, tx_hash)
     if known is not None:
-        with suppress(ChainUnavailable):  # what is written down can be shown without the chain
+        with suppress(ChainUnavailable, PaymentsHeld):  # what is written down can be shown without the chain
+            require_accepted(deps)
             watch_once(deps, known, at_most=BLOCKS_PER_HINT)
         return _shown(deps, wallet, tx_hash)
+    require_accepted(deps)
     found = unmined.find(deps, tx_hash)
     if found is None:
         return unmined.unknown(deps, tx_hash)

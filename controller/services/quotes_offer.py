@@ -22,6 +22,7 @@ from controller.errors import BadInput, NotYours, RailNotOffered, TooManyQuotes
 from controller.models import MoneyEvent, Quote, Wallet
 from controller.services.deposits_value import accepted
 from controller.services.deps import Deps
+from controller.services.payment_addresses import require_accepted
 from controller.services.prices import Asset
 from controller.services.quotes_price import GPU_MS_PER_HOUR, Market, market_of
 
@@ -73,6 +74,7 @@ def offer(deps: Deps, wallet: str, rail: str, amount: object, gpu_hours: object)
         TooManyQuotes: the wallet's open quotes are as many as it may have.
         PriceUnavailable: there is no fresh price to be trusted, so there is no quote.
         ChainUnavailable: the chain cannot be read.
+        PaymentsHeld: where payments go was changed and not yet approved.
     """
     asset = _asset(rail)
     try:
@@ -81,6 +83,7 @@ def offer(deps: Deps, wallet: str, rail: str, amount: object, gpu_hours: object)
         raise BadInput(f"{error}.".capitalize()) from error
     if not accepted(deps.settings, asset, _chain_id(deps, asset)):
         raise RailNotOffered
+    require_accepted(deps)
     market = market_of(deps, asset, wallet)
     market.check(market.amount_of(wish))
     with deps.database.begin() as db:

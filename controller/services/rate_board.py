@@ -1,4 +1,4 @@
-"""Today's prices and holdings for people who look: read at most once in a few seconds, whoever asks.
+"""Today's prices, holdings and head for people who look: read at most once in a few seconds, whoever asks.
 
 What a deposit brings is settled at its own block, or by its quote; nothing here decides about money.
 """
@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from controller.domain.pricing import Price
-from controller.errors import ChainUnavailable, PriceUnavailable, Unavailable
+from controller.errors import ChainUnavailable, PaymentsHeld, PriceUnavailable, Unavailable
+from controller.services import payment_addresses
 from controller.services.deps import Deps
 from controller.services.freshness import Fresh
 from controller.services.holdings import DAY_S, Holding, Sample, block_at
@@ -18,11 +19,14 @@ from controller.services.prices import Asset, Trusted, price_of
 PRICE_LIFE_MS = 3_000
 HOLDING_LIFE_MS = 5_000
 HOLDINGS_KEPT = 4_096
+HEAD_LIFE_MS = 2_000
 # Which block was days ago is the same for every wallet and hardly moves.
 DAYS_AGO_LIFE_MS = 300_000
 HEAD_AGE_S = 300
 UNREAD = "The chain cannot be read right now. Nothing can be sent from here until it can."
 NO_PRICE = "There is no trustworthy price right now, so nothing can be sent from here."
+
+HELD = PaymentsHeld().message
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ class RateBoard:
         self._deps = deps
         self._prices: Fresh[SeenPrice] = Fresh(deps.clock, PRICE_LIFE_MS)
         self._holdings: Fresh[Holding | None] = Fresh(deps.clock, HOLDING_LIFE_MS, most=HOLDINGS_KEPT)
+        self._head: Fresh[int | None] = Fresh(deps.clock, HEAD_LIFE_MS)
         self._days_ago: Fresh[Block | None] = Fresh(deps.clock, DAYS_AGO_LIFE_MS)
 
     def price(self, rail: Asset) -> SeenPrice:
@@ -52,7 +57,19 @@ class RateBoard:
         """A wallet's AXGT, with look-back samples where they are on; None while it cannot be read."""
         return self._holdings.get(wallet, lambda: self._held(wallet), None)
 
+    def head_number(self) -> int | None:
+        """The home chain's newest block; None while it cannot be read."""
+        return self._head.get("head", self._read_head, None)
+
+    def _read_head(self) -> int | None:
+        try:
+            return self._deps.chain.head().number
+        except Unavailable:
+            return None
+
     def _price(self, rail: Asset) -> SeenPrice:
+        if not payment_addresses.accepted(self._deps):
+            return SeenPrice(None, None, HELD)
         try:
             at = believable_head(self._deps, rail)
             return SeenPrice((found := price_of(self._deps, rail, at)).price, _updated_ms(found, at), None)

@@ -12,6 +12,8 @@ from sqlmodel import col, select, text
 from controller.errors import Unavailable
 from controller.models import Host
 from controller.services.deps import Deps
+from controller.services.payment_addresses import accepted
+from controller.services.rate_board import RateBoard
 from controller.settings import Settings
 from controller.settings_money import Chain
 
@@ -20,7 +22,10 @@ _STREAM_ORIGIN = re.compile(r"wss?://[A-Za-z0-9.:\[\]-]+")
 
 @dataclass(frozen=True)
 class ChainConfig:
-    """A chain payments are made on. `rpc_url` is only what an operator publishes for wallets."""
+    """A chain payments are made on. `rpc_url` is only what an operator publishes for wallets.
+
+    `revenue_wallet` is empty while payments are held (`payment_addresses`).
+    """
 
     id: int
     name: str
@@ -59,7 +64,8 @@ class Health:
 def site_config(deps: Deps) -> SiteConfig:
     """The public configuration."""
     s = deps.settings
-    chains = [_chain(chain) for chain in s.chains]
+    payable = accepted(deps)
+    chains = [_chain(chain, payable=payable) for chain in s.chains]
     return SiteConfig(
         origin=s.web.origin,
         mode=s.mode,
@@ -81,13 +87,13 @@ def _rails(settings: Settings) -> str:
     return f"{', '.join(first)} or {last}" if first else last
 
 
-def _chain(chain: Chain) -> ChainConfig:
+def _chain(chain: Chain, *, payable: bool) -> ChainConfig:
     return ChainConfig(
         chain.chain_id,
         chain.name,
         chain.genesis_hash,
         chain.confirmations,
-        to_checksum_address(chain.revenue_wallet),
+        to_checksum_address(chain.revenue_wallet) if payable else "",
         chain.wallet_rpc_url,
     )
 
@@ -107,12 +113,12 @@ def stream_origins(deps: Deps) -> list[str]:
     return sorted(o for o in origins if _STREAM_ORIGIN.fullmatch(o))
 
 
-def health(deps: Deps) -> Health:
-    """Whether database and chain can be reached, asked now."""
+def health(deps: Deps, board: RateBoard) -> Health:
+    """Whether the database answers now, and the chain did a moment ago; anybody may ask, however often."""
     return Health(
         ok=(database := _database_answers(deps)),
         database=database,
-        chain=(head := _head_block(deps)) is not None,
+        chain=(head := board.head_number()) is not None,
         head_block=head,
     )
 
@@ -124,10 +130,3 @@ def _database_answers(deps: Deps) -> bool:
     except Unavailable:
         return False
     return True
-
-
-def _head_block(deps: Deps) -> int | None:
-    try:
-        return deps.chain.head().number
-    except Unavailable:
-        return None

@@ -8,7 +8,7 @@ from flask import Blueprint, Response, send_from_directory
 
 from controller.services import site
 from controller.web.answers import answer
-from controller.web.context import deps
+from controller.web.context import deps, rate_board
 
 
 def make_blueprint(novnc_dir: Path) -> Blueprint:
@@ -21,7 +21,7 @@ def make_blueprint(novnc_dir: Path) -> Blueprint:
 
     @blueprint.get("/healthz")
     def healthz() -> Response:
-        found = site.health(deps())
+        found = site.health(deps(), rate_board())
         return answer(found, 200 if found.ok else 503)
 
     return blueprint

@@ -12,6 +12,7 @@ from controller.adapters.provisioner import AnsibleProvisioner
 from controller.adapters.wakeups import Wakeups
 from controller.adapters.wiring import make_deps
 from controller.errors import SettingsInvalid
+from controller.services import payment_addresses
 from controller.services.status import WORKER_NAME, with_application_name
 from controller.settings import load_settings
 from controller.worker.worker import make_worker
@@ -37,6 +38,7 @@ def main() -> int:
     provisioner = AnsibleProvisioner(settings.playbooks_dir, settings.state_dir)
     worker = make_worker(deps, provisioner, stopping, Wakeups(settings.database.url))
     log.info("worker of instance %s starts, %s loops", settings.instance, len(worker.loops))
+    log.info("%s", payment_addresses.told(settings))
     left = worker.serve()
     log.info("worker stops; %s runs left to others", left)
     provisioner.close()

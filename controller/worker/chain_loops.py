@@ -6,6 +6,7 @@ import threading
 from dataclasses import dataclass
 
 from controller.errors import ChainUnavailable
+from controller.services import payment_addresses
 from controller.services.alerts import clear_alert, raise_alert
 from controller.services.deposits_watch import watch_once
 from controller.services.deps import Deps
@@ -36,14 +37,19 @@ class Follower:
     stopping: threading.Event
     _down_since_ms: int | None = None
     _well: bool = False
+    _accepted: bool = False
 
     def follow(self) -> int:
-        """Step until there is nothing to do. Returns how much was done.
+        """Step until there is nothing to do. Returns how much was done; nothing while payments are held.
 
         Raises:
             ChainUnavailable: the chain could not be read.
         """
         done = 0
+        # Settings never change within a process: what was accepted stays so.
+        self._accepted = self._accepted or payment_addresses.watch(self.deps)
+        if not self._accepted:
+            return 0
         try:
             while not self.stopping.is_set() and (step := watch_once(self.deps, self.chain_id)):
                 done += step

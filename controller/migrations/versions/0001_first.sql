@@ -101,6 +101,23 @@ CREATE TABLE operator_alert (
 );
 CREATE UNIQUE INDEX uq_operator_alert_open ON operator_alert (kind, subject) WHERE cleared_at_ms IS NULL;
 
+CREATE TABLE payment_addresses (
+    id BIGSERIAL NOT NULL,
+    fingerprint VARCHAR(64) NOT NULL,
+    addresses JSONB NOT NULL,
+    state VARCHAR NOT NULL,
+    reason VARCHAR NOT NULL,
+    actor VARCHAR NOT NULL,
+    asked_at_ms BIGINT NOT NULL,
+    approver VARCHAR,
+    decided_at_ms BIGINT,
+    seal VARCHAR(64) DEFAULT '' NOT NULL,
+    CONSTRAINT pk_payment_addresses PRIMARY KEY (id),
+    CONSTRAINT ck_payment_addresses_state CHECK (state IN ('waiting', 'accepted', 'refused')),
+    CONSTRAINT ck_payment_addresses_four_eyes CHECK (state <> 'accepted' OR approver IS NULL OR actor <> approver)
+);
+CREATE UNIQUE INDEX uq_payment_addresses_waiting ON payment_addresses (fingerprint) WHERE state = 'waiting';
+
 CREATE TABLE rate_limit (
     scope VARCHAR NOT NULL,
     subject VARCHAR NOT NULL,

@@ -107,6 +107,21 @@ def test_any_number_of_visitors_costs_one_look_at_the_chain(site: Site, asked: C
     assert asked["axgt_balance"] == 1
 
 
+def test_any_page_of_the_site_may_be_asked_for_without_asking_the_chain_each_time(
+    site: Site, asked: Counter[str]
+) -> None:
+    """Every route that a stranger may read, whichever comes to be added."""
+    rules = [r for r in site.app.url_map.iter_rules() if "GET" in (r.methods or ()) and not r.arguments]
+    paths = sorted(r.rule for r in rules)
+    assert {"/healthz", "/api/v1/rates", "/api/v1/config", "/launch"} <= set(paths)
+    for path in paths * 2:
+        site.browser().get(path)
+    asked.clear()
+    for path in paths * 5:
+        site.browser().get(path)
+    assert asked.total() == 0
+
+
 def test_a_chain_that_is_down_is_not_asked_again_and_again(site: Site, asked: Counter[str]) -> None:
     site.chain.down = True
     browser = site.browser().sign_in()
