@@ -177,6 +177,7 @@ class HostSection(Section):
     gateway_group: str = "axonos-gateway"
     subnet_pool: str = "10.213.0.0/16"
     nvidia_smi: str = "/usr/bin/nvidia-smi"
+    ssh_bind: str | None = None
 
 
 class Local(Section):

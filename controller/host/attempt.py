@@ -9,6 +9,8 @@ from typing import Any
 
 from controller.host.config import HostConfig
 from controller.host.engine import Engine, EngineRefused
+from controller.host.hostkeys import HostKey
+from controller.host.instants import now_ms, parse_instant_ms
 from controller.host.leases import Leases
 from controller.host.names import Slot
 from controller.host.request import StartRequest
@@ -17,13 +19,14 @@ from controller.host.words import HostRefused
 
 @dataclass
 class Start:
-    """The request, its slot, and how long each step took, in milliseconds."""
+    """The request, its slot, a shell's host key, and how long each step took, in milliseconds."""
 
     config: HostConfig
     request: StartRequest
     engine: Engine
     leases: Leases
     slot: Slot
+    host_key: HostKey | None = None
     stages: dict[str, int] = field(default_factory=dict)
 
     def timed(self, stage: str, work: Callable[[], Any]) -> Any:
@@ -59,3 +62,36 @@ def asked(engine: Engine, method: str, path: str, body: Any = None, **query: Any
         if "device driver" in text or "cdi device" in text or "nvidia-container-cli" in text:
             raise HostRefused("gpu_busy", error.message) from error
         raise HostRefused("docker_error", error.message) from error
+
+
+def still_running(run: Start, code: str, ended: str) -> int:
+    """The container's start in epoch milliseconds.
+
+    Args:
+        run: the start.
+        code: the word to fail with if it has ended.
+        ended: what to say then.
+
+    Raises:
+        HostRefused: `code`, or stale_token if the slot was stopped meanwhile.
+    """
+    info = inspect(run)
+    if run.leases.stopped_token(run.slot.id) >= run.request.fencing_token:
+        raise HostRefused("stale_token", "the slot was stopped while it started")
+    if info is None or not info["State"]["Running"]:
+        status = None if info is None else info["State"]["ExitCode"]
+        raise HostRefused(code, f"{ended}, exit status {status}{last_words(run)}")
+    return parse_instant_ms(info["State"]["StartedAt"]) or now_ms()
+
+
+def last_words(run: Start) -> str:
+    """The end of what the desktop's programs wrote, for the operator."""
+    try:
+        answer = run.engine.open(
+            "GET", f"/containers/{run.slot.container}/logs", stdout=True, stderr=True, tail="8"
+        )
+        text = answer.read().decode(errors="replace")
+    except (EngineRefused, HostRefused):
+        return ""
+    words = "".join(char if char.isprintable() else " " for char in text).split()
+    return ": " + " ".join(words)[-400:] if words else ""

@@ -11,7 +11,7 @@ import re
 import stat
 import tomllib
 from dataclasses import dataclass
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ class HostConfig:
     gateway_bind: str
     gateway_port: int
     nvidia_smi: str = "/usr/bin/nvidia-smi"
+    ssh_bind: str = "127.0.0.1"
 
 
 def default_path(instance: str) -> Path:
@@ -89,6 +90,10 @@ def _checked(path: Path, tables: dict[str, Any]) -> HostConfig:
     pool = _pool(host.get("subnet_pool", "10.213.0.0/16"))
     if pool is None:
         problems.append("host.subnet_pool: an IPv4 network of /28 or larger")
+    bind = str(gateway.get("bind", "127.0.0.1"))
+    ssh_bind = host.get("ssh_bind", "127.0.0.1" if bind == "localhost" else bind)
+    if not _address(ssh_bind):
+        problems.append("host.ssh_bind: the IPv4 address on which shells answer")
     if problems or pool is None:
         raise ConfigInvalid(f"{path}: " + "; ".join(problems))
     return HostConfig(
@@ -103,14 +108,22 @@ def _checked(path: Path, tables: dict[str, Any]) -> HostConfig:
         session_uid=uid,
         subnet_pool=pool,
         gateway_group=str(host.get("gateway_group", "axonos-gateway")),
-        gateway_bind=str(gateway.get("bind", "127.0.0.1")),
+        gateway_bind=bind,
         gateway_port=port,
         nvidia_smi=str(host.get("nvidia_smi", "/usr/bin/nvidia-smi")),
+        ssh_bind=ssh_bind,
     )
 
 
 def _text(value: object) -> bool:
     return isinstance(value, str) and bool(value)
+
+
+def _address(value: object) -> bool:
+    try:
+        return isinstance(value, str) and bool(IPv4Address(value))
+    except ValueError:
+        return False
 
 
 def _pool(value: object) -> IPv4Network | None:

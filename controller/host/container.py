@@ -5,14 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from controller.host import warm
-from controller.host.names import LABEL_CONFIG, LABEL_INSTANCE, LABEL_SLOT, Slot
+from controller.host import shell, warm
+from controller.host.hostkeys import HostKey
+from controller.host.names import LABEL_CONFIG, LABEL_INSTANCE, LABEL_SLOT, SHELL_PORT, Slot
 from controller.host.request import StartRequest
 
 HOME_INSIDE = "/home/axon"
 SOCKETS_INSIDE = "/run/desktop"
 SHM_BYTES = 1 << 30
 CDI_SINCE = (1, 48)  # Docker 28; before that CDI is off by default or missing
+SHELL = {
+    "Entrypoint": ["/usr/bin/tini", "--", "/usr/libexec/axonos/ssh"],
+    "ExposedPorts": {f"{SHELL_PORT}/tcp": {}},
+}
 SECCOMP = Path(__file__).with_name("seccomp.json")
 
 
@@ -34,17 +39,24 @@ def network(slot: Slot, request: StartRequest) -> dict[str, Any]:
 
 
 def container(
-    slot: Slot, request: StartRequest, home: Path, *, api_version: tuple[int, int]
+    slot: Slot,
+    request: StartRequest,
+    home: Path,
+    *,
+    api_version: tuple[int, int],
+    host_key: HostKey | None = None,
 ) -> dict[str, Any]:
-    """The desktop's container: no capability, no root, no more than its share of memory and processes.
+    """The session's container: no capability, no root, no more than its share of memory and processes.
 
-    Its share of the CPUs follows when it is painted, see `cpu_share`.
+    Its share of the CPUs follows when it is up, see `cpu_share`. A shell is the same, with an SSH server as
+    its first program, one port that the host passes on, and its home's host key.
 
     Args:
         slot: names and paths.
         request: checked.
         home: the wallet's folder on the host; what becomes /home for a desktop that waits.
         api_version: of the engine; decides how GPUs are asked for.
+        host_key: of the home; for a shell.
     """
     memory = request.memory_mib << 20
     return {
@@ -64,6 +76,7 @@ def container(
             "Mounts": [
                 _home(home, waits=request.waits),
                 {"Type": "bind", "Source": str(slot.folder), "Target": SOCKETS_INSIDE},
+                *([shell.key_mount(host_key)] if host_key else []),
             ],
             "PidsLimit": request.pids,
             "Memory": memory,
@@ -73,7 +86,9 @@ def container(
             "RestartPolicy": {"Name": "no"},
             "LogConfig": {"Type": "json-file", "Config": {"max-size": "1m", "max-file": "1"}},
             "DeviceRequests": _devices(request, api_version),
+            **(shell.published(slot.config, request) if host_key else {}),
         },
+        **(SHELL if host_key else {}),
     }
 
 
@@ -112,6 +127,7 @@ def _environment(request: StartRequest) -> list[str]:
         f"AXONOS_GPUS={len(request.gpus)}",
         f"AXONOS_SIMULATED={int(request.simulated)}",
         *(["AXONOS_WARM=1"] if request.waits else []),
+        *(shell.environment(request) if request.kind == "ssh" else []),
         *simulated,
     ]
 

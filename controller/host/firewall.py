@@ -1,4 +1,7 @@
-"""The nftables table that keeps desktops away from the host, the site, each other and private networks.
+"""The nftables table that keeps sessions away from the host, the site, each other and private networks.
+
+A shell's published port is let in, and nothing else: what Docker has passed on from the host's own address,
+so many new connections a minute from one address. Answers to those go out, to private networks too.
 
 `DOCKER-USER` does not cover container to host, and firewall reloads or dockerd rewrite its tables; this
 table is the instance's own. Our chains run before Docker's: what they drop stays dropped, what they let
@@ -11,13 +14,15 @@ import ipaddress
 import subprocess
 from pathlib import Path
 
-from controller.host.names import bridge_prefix, table_name
+from controller.host.names import SHELL_PORT, bridge_prefix, table_name
 from controller.host.words import HostRefused
 
 NEVER = (
     "0.0.0.0/8, 10.0.0.0/8, 100.64.0.0/10, 127.0.0.0/8, 169.254.0.0/16, 172.16.0.0/12, "
     "192.0.0.0/24, 192.168.0.0/16, 198.18.0.0/15, 224.0.0.0/3"
 )
+CALLS = "30/minute burst 60 packets"
+ANSWERS = f"tcp sport {SHELL_PORT} ct state established ct direction reply accept"
 RESOLV_CONF = Path("/etc/resolv.conf")
 
 
@@ -46,6 +51,12 @@ def ruleset(instance: str, name_servers: list[str]) -> str:
 table inet {table} {{ }}
 delete table inet {table}
 table inet {table} {{
+  set callers {{
+    type ipv4_addr
+    size 65535
+    flags dynamic,timeout
+    timeout 2m
+  }}
   chain input {{
     type filter hook input priority filter - 10; policy accept;
     iifname {ours} jump to_host
@@ -54,14 +65,21 @@ table inet {table} {{
     type filter hook forward priority filter - 10; policy accept;
     iifname {ours} jump from_desktop
     oifname {ours} ct state established,related accept
+    oifname {ours} ct status dnat ct state new tcp dport {SHELL_PORT} jump to_shell
     oifname {ours} drop
   }}
   chain to_host {{
+    {ANSWERS}
     {dns}
     drop
   }}
+  chain to_shell {{
+    add @callers {{ ip saddr limit rate over {CALLS} }} drop
+    accept
+  }}
   chain from_desktop {{
     meta nfproto ipv6 drop
+    {ANSWERS}
     oifname "axb*" drop
     {dns}
     ip daddr {{ {NEVER} }} drop
@@ -86,8 +104,8 @@ def load(instance: str) -> None:
 
 
 def listing(instance: str) -> str | None:
-    """The table as the kernel has it, None if it is missing."""
-    done = _nft("list", "table", "inet", table_name(instance))
+    """The table as the kernel has it, without who called lately; None if it is missing."""
+    done = _nft("--terse", "list", "table", "inet", table_name(instance))
     return None if done.returncode else done.stdout
 
 

@@ -17,6 +17,7 @@ LABEL_CONFIG = "org.axonos.config"
 SOCKET = "rfb.sock"
 READY = "ready"
 WARM = "warm"
+SHELL_PORT = 2222
 
 
 def bridge_prefix(instance: str) -> str:

@@ -51,6 +51,7 @@ class StartRequest:
     kind: str = "desktop"
     ssh_keys: tuple[str, ...] = ()
     ssh_port: int = 0
+    ssh_host: str = ""
 
     @property
     def waits(self) -> bool:
@@ -148,8 +149,16 @@ _START: dict[str, Check] = _COMMON | {
     "kind": lambda v: v in ("desktop", "ssh"),
     "ssh_keys": _keys,
     "ssh_port": lambda v: type(v) is int and (v == 0 or 1024 <= v < 65_536),
+    "ssh_host": _matches(r"[A-Za-z0-9.:-]{0,253}"),
 }
-_COLD: dict[str, Any] = {"warm": False, "reserve_mib": 0, "kind": "desktop", "ssh_keys": [], "ssh_port": 0}
+_COLD: dict[str, Any] = {
+    "warm": False,
+    "reserve_mib": 0,
+    "kind": "desktop",
+    "ssh_keys": [],
+    "ssh_port": 0,
+    "ssh_host": "",
+}
 _COLD |= {"home_generation": 0, "home_base": ""}
 _GPUS: dict[str, Check] = {"gpus": _gpus, "simulated": _flag, "gpus_since_ms": _whole(0, 2**53)}
 _STOP: dict[str, Check] = _COMMON | {"timeout_s": _whole(0, 120)} | _GPUS

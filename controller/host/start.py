@@ -1,4 +1,4 @@
-"""Starts one desktop: lease, walls, network, home, container, and then waits until it is painted.
+"""Starts one session: lease, walls, network, home, container, then waits: painted, or answering over SSH.
 
 Idempotent: a running container of the same slot and config is left alone. On failure everything that was
 made is removed again, except the home, which belongs to the person.
@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from controller.host import container, firewall, folder, homes, warm
+from controller.host import container, firewall, folder, homes, hostkeys, shell, warm
 from controller.host.attempt import Start, asked, inspect
 from controller.host.config import HostConfig
 from controller.host.engine import Engine, EngineRefused
@@ -26,7 +26,7 @@ from controller.host.words import HostRefused
 
 
 def start(config: HostConfig, request: StartRequest) -> dict[str, Any]:
-    """Start a slot's desktop and wait for it. A failure never ends a desktop that ran before.
+    """Start a slot's session and wait for it. A failure never ends one that ran before.
 
     Returns:
         The answer of the contract: ids, instants in epoch milliseconds, stages in milliseconds.
@@ -42,6 +42,8 @@ def start(config: HostConfig, request: StartRequest) -> dict[str, Any]:
         found = _existing(run)
         _claim(run)
         try:
+            if found:
+                _know_host_key(run)
             identifier = str(found["Id"]) if found else _make(run)
             waited = bool(found and request.home and warm.is_place_of(found))
             if waited:
@@ -50,7 +52,7 @@ def start(config: HostConfig, request: StartRequest) -> dict[str, Any]:
             _take_back(run)
             raise
     try:
-        painted = wait_painted(run, deadline)
+        ready = _wait(run, deadline)
         memory_mib = None if waited else _settle(run, identifier)
     except BaseException:
         with run.leases.locked(request.slot):
@@ -63,13 +65,20 @@ def start(config: HostConfig, request: StartRequest) -> dict[str, Any]:
         "ok": True,
         "changed": found is None,
         "container_id": identifier,
-        "started_at_ms": painted["started_at_ms"],
-        "ready_at_ms": painted["ready_at_ms"],
+        **ready,
         "stages": run.stages,
         "began_at_ms": began_at_ms,
         "memory_mib": memory_mib,
         "warm": waited,
+        **({"host_key": run.host_key.public} if run.host_key else {}),
     }
+
+
+def _wait(run: Start, deadline: float) -> dict[str, int]:
+    """When it was ready, and when its container started."""
+    if run.host_key is None:
+        return wait_painted(run, deadline)
+    return shell.wait_answering(run, deadline, run.host_key)
 
 
 def _settle(run: Start, identifier: str) -> int | None:
@@ -198,13 +207,22 @@ def _home(run: Start) -> Any:
         return warm.make_place(run.config, run.slot)
     asked_for = run.request
     home = homes.ensure(run.config, asked_for.home, asked_for.home_generation, asked_for.home_base)
+    _know_host_key(run)
     if run.request.fresh_start and not warm.has_home(run.slot, home):
         homes.set_settings_aside(home, run.config.session_uid)
     return home
 
 
+def _know_host_key(run: Start) -> None:
+    """A shell answers with its home's key; a desktop has none."""
+    if run.request.kind == "ssh":
+        run.host_key = hostkeys.ensure(run.config, run.request.home)
+
+
 def _create(run: Start, home: Any) -> str:
-    body = container.container(run.slot, run.request, home, api_version=run.engine.api_version)
+    body = container.container(
+        run.slot, run.request, home, api_version=run.engine.api_version, host_key=run.host_key
+    )
     return str(asked(run.engine, "POST", "/containers/create", body, name=run.slot.container)["Id"])
 
 

@@ -14,6 +14,7 @@ RETRY = {
     "home_unmovable": "stop",
     "host_unreachable": "elsewhere",
     "image_missing": "elsewhere",
+    "no_answer": "elsewhere",
     "no_memory": "elsewhere",
     "not_painted": "elsewhere",
     "stale_token": "stop",

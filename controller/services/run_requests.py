@@ -10,6 +10,7 @@ from sqlmodel import Session, col, select
 
 from controller.models import Gpu, GpuSession, Host, Slot, WarmDesktop
 from controller.services import gpu_hygiene
+from controller.services.host_names import name_of
 from controller.services.runs import CHECK, START, STOP, Taken, lock_taken
 from controller.settings import Settings
 
@@ -82,7 +83,7 @@ def _start_fields(db: Session, settings: Settings, slot: Slot) -> dict[str, Any]
     row = db.exec(select(GpuSession).where(GpuSession.slot_id == slot.id)).first()
     host = db.exec(select(Host).where(Host.name == slot.host)).one()
     warm = db.exec(select(WarmDesktop).where(WarmDesktop.slot_id == slot.id)).first()
-    port = {} if slot.ssh_port is None else {"ssh_port": slot.ssh_port}
+    port = {} if slot.ssh_port is None else {"ssh_port": slot.ssh_port, "ssh_host": name_of(host)}
     return (
         _desktop(db, settings, slot, row, warm)
         | port

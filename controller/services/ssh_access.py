@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from sqlmodel import Session, select
 
 from controller.models import GpuSession, Host, Slot
+from controller.services.host_names import name_of
 from controller.services.public_keys import fingerprint
 from controller.services.session_views import SshView
 
@@ -14,16 +13,12 @@ USER = "axon"
 
 
 def address(db: Session, row: GpuSession) -> SshView | None:
-    """How to reach a session over SSH; None while it has no host.
-
-    A host answers under the name its gateway has.
-    """
+    """How to reach a session over SSH; None while it has no host."""
     found = db.exec(select(Slot, Host).join(Host).where(Slot.id == row.slot_id)).first()
     if found is None or found[0].ssh_port is None:
         return None
     slot, host = found
-    name = urlsplit(host.gateway_url).hostname or host.address
-    return written(name, int(slot.ssh_port or 0), row.host_key, alias_of(row.wallet))
+    return written(name_of(host), int(slot.ssh_port or 0), row.host_key, alias_of(row.wallet))
 
 
 def alias_of(wallet: str) -> str:

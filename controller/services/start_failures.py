@@ -15,6 +15,7 @@ SENTENCES = {
     "gpu_busy": "a GPU was still in use",
     "host_unreachable": "the GPU host could not be reached",
     "image_missing": "the desktop image is missing on the GPU host",
+    "no_answer": "the shell did not answer in time",
     "not_painted": "the desktop did not appear in time",
     "timeout": "the desktop took too long to start",
     "volume_busy": "your files are still in use by an earlier desktop",

@@ -161,7 +161,7 @@ def test_walls_name_the_resolvers_and_nothing_else():
     walls = firewall.ruleset("my-test", ["10.0.0.2"])
     assert "table inet axonos_my_test" in walls
     assert walls.count("dport 53 accept") == 2
-    assert "dport" not in firewall.ruleset("my-test", [])
+    assert "dport 53" not in firewall.ruleset("my-test", [])
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import uuid
 
 import pytest
 from hostkit import TestHost, build_image, run, write_config
+from shell_kit import build_shell_image
 
 from controller.host import firewall
 
@@ -37,6 +38,20 @@ def homes(tmp_path_factory):
             run("umount", mount)
     finally:
         run("losetup", "--detach", device)
+
+
+@pytest.fixture(scope="session")
+def shell_image(tmp_path_factory):
+    image = build_shell_image(tmp_path_factory.mktemp("shell"))
+    yield image
+    subprocess.run(["docker", "rmi", "-f", image], capture_output=True, check=False)
+
+
+@pytest.fixture
+def shells(host, shell_image):
+    """The same host; what it starts are shells."""
+    host.image = shell_image
+    return host
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ def run(*command, **options):
     return subprocess.run(command, check=True, capture_output=True, text=True, **options).stdout.strip()
 
 
-def image_tar():
+def image_tar(add_more=None):
     """A root file system with the system's own Python, its libraries, and the two programs of the contract."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
@@ -44,7 +44,10 @@ def image_tar():
             "usr/libexec/axonos/desktop",
             b"#!/usr/bin/python3\n" + (HERE / "tiny_desktop.py").read_bytes(),
         )
-        add_program(tar, "usr/libexec/axonos/notify", NOTIFY.encode())
+        if add_more:
+            add_more(tar)
+        else:
+            add_program(tar, "usr/libexec/axonos/notify", NOTIFY.encode())
     return buffer.getvalue()
 
 
