@@ -7,7 +7,7 @@ import uuid
 from pathlib import Path
 
 from controller.adapters.chain import Web3Chain
-from controller.adapters.clock import SystemClock
+from controller.adapters.clock import SteadyClock
 from controller.adapters.database import PostgresDatabase
 from controller.adapters.sign_in import SiweVerifier
 from controller.adapters.tickets import Ed25519Tickets
@@ -22,11 +22,12 @@ def make_deps(settings: Settings) -> Deps:
     Raises:
         SettingsInvalid: a key file is missing or broken.
     """
-    clock = SystemClock()
+    database = PostgresDatabase(settings.database.url)
+    clock = SteadyClock(database)
     return Deps(
         settings=settings,
         clock=clock,
-        database=PostgresDatabase(settings.database.url),
+        database=database,
         chains={chain.chain_id: Web3Chain(settings, chain) for chain in settings.chains},
         tickets=Ed25519Tickets(settings.secrets.ticket_private_key),
         sign_in=SiweVerifier(clock, {chain.chain_id: chain.rpc_urls for chain in settings.chains}),

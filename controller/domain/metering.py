@@ -53,6 +53,18 @@ def settle(billed_to_ms: int, until_ms: int, balance_gpu_ms: int, gpus: int) -> 
     return Window(billed_to_ms, to_ms, gpus, "used") if to_ms > billed_to_ms else None
 
 
+def has_grace(last_grace_ms: int | None, last_deposit_ms: int | None) -> bool:
+    """Whether a wallet gets grace when its balance is used up now.
+
+    Source: design 5.1, grace comes again only after a new deposit of at least the minimum.
+
+    Args:
+        last_grace_ms: when its last grace began; None if it never had one.
+        last_deposit_ms: when its last deposit was credited; less than the minimum never is.
+    """
+    return last_grace_ms is None or (last_deposit_ms is not None and last_deposit_ms >= last_grace_ms)
+
+
 def unbilled(from_ms: int, to_ms: int, gpus: int, kind: Kind) -> Window | None:
     """A stretch that is written down but not charged; None when it is empty."""
     return Window(from_ms, to_ms, gpus, kind) if to_ms > from_ms else None

@@ -15,7 +15,7 @@ from controller.gateway import desktop
 from controller.gateway.admission import NO_DESKTOP, TAKEN_OVER, Admission
 from controller.gateway.stream import GOING_AWAY, Browser, Desktop
 from controller.host.config import HostConfig
-from controller.host.instants import now_ms
+from controller.host.steady import HostClock
 
 log = logging.getLogger("axonos.gateway")
 PING_EVERY_S = 20.0
@@ -29,7 +29,8 @@ class Gateway:
     def __init__(self, config: HostConfig) -> None:
         """Args: the host's configuration; its public key is read here, once."""
         self.origin = config.pages_origin
-        self.started_at_ms = now_ms()
+        self._clock = HostClock(config.run_dir)
+        self.started_at_ms = self._clock.now_ms()
         self.streams: dict[str, Browser] = {}
         self.browsers: set[Browser] = set()
         self._config = config
@@ -47,7 +48,7 @@ class Gateway:
 
     def admit(self, ticket: str) -> TicketClaims:
         """Burn a ticket. Raises NotAdmitted."""
-        return self._admission.admit(ticket, now_ms())
+        return self._admission.admit(ticket, self._clock.now_ms())
 
     def connect(self, browser: Browser) -> None:
         """Join a browser to its desktop, away from whoever had it. Raises NoDesktop."""
@@ -93,7 +94,7 @@ class Gateway:
                 browser.transport.abort()
             else:
                 browser.ping()
-        self._admission.forget_expired(now_ms())
+        self._admission.forget_expired(self._clock.now_ms())
 
     async def drain(self) -> None:
         """Tell every browser to come back with a new ticket, and wait a little for their answers.

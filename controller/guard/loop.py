@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -18,10 +17,10 @@ from controller.guard.report import Controller, NoAnswer, Orders, Renewal, Warn
 from controller.host import firewall, leftovers
 from controller.host.config import HostConfig
 from controller.host.engine import Engine
-from controller.host.instants import now_ms
 from controller.host.leases import Leases
 from controller.host.probe import Known
 from controller.host.request import StopRequest
+from controller.host.steady import HostClock
 from controller.host.stop import stop
 from controller.host.words import HostRefused
 
@@ -35,9 +34,12 @@ STOP_TIMEOUT_S = 5
 class Guard:
     """One host's guard."""
 
-    def __init__(self, config: HostConfig, controller: Controller, clock: Callable[[], int] = now_ms) -> None:
-        """Args: the host; its connection to the controller; the host's wall clock in milliseconds."""
-        self._config, self._controller, self._clock = config, controller, clock
+    def __init__(self, config: HostConfig, controller: Controller, clock: HostClock | None = None) -> None:
+        """Args: the host; its connection to the controller; the controller's time as this host knows it."""
+        self._config, self._controller = config, controller
+        self._clock = clock or HostClock(config.run_dir)
+        self._clock.keep()
+        self._since_boot = self._clock.since_boot
         self._leases = Leases(config.run_dir)
         self._engine = Engine(timeout_s=10)
         self._pool = ThreadPoolExecutor(8, thread_name_prefix="guard")
@@ -61,31 +63,36 @@ class Guard:
             In how many milliseconds to step again at the latest.
         """
         self._keep_walls()
-        looked_at_ms = self._clock()  # before the look: a desktop that dies during it has not lived longer
+        looked_at_ms = (
+            self._clock.now_ms()
+        )  # before the look: a desktop that dies during it has not lived longer
         try:
             left, links = leftovers.find(self._config, self._engine)
             sight = look(self._config, self._engine, self._known)
         except HostRefused as refused:
             log.warning("cannot look at the host: %s", refused)
             return 1_000
-        if woken or self._clock() >= self._report_at_ms:
+        if woken or self._since_boot() >= self._report_at_ms:
             self._report(sight, looked_at_ms)
         sight = again(sight, self._leases)
         self._enforce(sight)
         self._clear(sight.nobodys(left, self._leases), links - sight.bridges(self._config))
-        return max(50, min(STEP_MS, self._report_at_ms - self._clock()))
+        return max(50, min(STEP_MS, self._report_at_ms - self._since_boot()))
 
     def _report(self, sight: Sight, at_ms: int) -> None:
         delivered = [key for key, future in self._shown.items() if future.done() and future.result()]
         try:
+            asked_at_ms = self._since_boot()
             orders = self._controller.report(sight.report(), delivered, at_ms)
         except NoAnswer as error:
             log.warning("no answer from the controller, next try in %d ms: %s", self._back_off_ms, error)
-            self._report_at_ms = self._clock() + self._back_off_ms
+            self._report_at_ms = self._since_boot() + self._back_off_ms
             self._back_off_ms = min(2 * self._back_off_ms, MAX_BACK_OFF_MS)
             return
+        if orders.now_ms is not None:
+            self._clock.correct(orders.now_ms, asked_at_ms, self._since_boot())
         self._back_off_ms = 1_000
-        self._report_at_ms = self._clock() + orders.next_ms
+        self._report_at_ms = self._since_boot() + orders.next_ms
         self._shown = {key: future for key, future in self._shown.items() if not future.done()}
         self._obey(orders)
 
@@ -108,7 +115,7 @@ class Guard:
 
     def _enforce(self, sight: Sight) -> None:
         """Stop what has outlived its lease, and what was seen twice without having one."""
-        for slot in sight.expired(self._clock()):
+        for slot in sight.expired(self._clock.now_ms()):
             # With the token seen: a start that has renewed the lease since has a newer one.
             self._stop(slot, "its lease has run out", sight.leases[slot].fencing_token)
         unleased = sight.unleased()
@@ -147,9 +154,9 @@ class Guard:
 
     def _keep_walls(self) -> None:
         """Put the firewall table back when it is missing or was changed."""
-        if self._walls is not None and self._clock() < self._walls_at_ms:
+        if self._walls is not None and self._since_boot() < self._walls_at_ms:
             return
-        self._walls_at_ms = self._clock() + WALLS_EVERY_MS
+        self._walls_at_ms = self._since_boot() + WALLS_EVERY_MS
         try:
             if self._walls is None or firewall.listing(self._config.instance) != self._walls:
                 firewall.load(self._config.instance)

@@ -46,6 +46,7 @@ class Orders:
     stop: tuple[str, ...]
     warnings: tuple[Warn, ...]
     next_ms: int
+    now_ms: int | None = None
 
 
 class Controller:
@@ -86,7 +87,9 @@ def parse(data: Any) -> Orders:
         for x in data["warnings"]
     ]
     stop = tuple(_slot(slot) for slot in data["stop"])
-    return Orders(tuple(leases), stop, tuple(warnings), min(max(int(data["next_ms"]), 200), 60_000))
+    next_ms = min(max(int(data["next_ms"]), 200), 60_000)
+    said = data.get("now_ms")
+    return Orders(tuple(leases), stop, tuple(warnings), next_ms, None if said is None else int(said))
 
 
 def _slot(value: Any) -> str:

@@ -22,7 +22,7 @@ TOMBSTONE_LIFE_S = 24 * 3600
 
 @dataclass(frozen=True)
 class Lease:
-    """A slot's right to run until an instant of the host's wall clock."""
+    """A slot's right to run until an instant of the controller's clock (`host/steady.py`)."""
 
     slot: str
     session: str

@@ -6,8 +6,8 @@ import time
 
 from controller.host import folder
 from controller.host.attempt import Start, last_words, still_running
-from controller.host.instants import now_ms
 from controller.host.names import READY, WARM
+from controller.host.steady import HostClock
 from controller.host.words import HostRefused
 
 POLL_S = 0.004
@@ -46,7 +46,7 @@ def wait_painted(run: Start, deadline: float) -> dict[str, int]:
             raise HostRefused("not_painted", f"no desktop after {limit} s{last_words(run)}")
         polls += 1
         time.sleep(POLL_S)
-    ready_at_ms = now_ms()
+    ready_at_ms = HostClock(run.config.run_dir).now_ms()
     run.stages["painted_ms"] = round((time.monotonic() - began) * 1000)
     return {"ready_at_ms": ready_at_ms, "started_at_ms": still_running(run, "not_painted", ENDED)}
 

@@ -16,11 +16,11 @@ from controller.host import container, firewall, folder, homes, hostkeys, shell,
 from controller.host.attempt import Start, asked, inspect
 from controller.host.config import HostConfig
 from controller.host.engine import Engine, EngineRefused
-from controller.host.instants import now_ms
 from controller.host.leases import Lease, Leases
 from controller.host.names import LABEL_CONFIG, Slot
 from controller.host.paint import wait_painted
 from controller.host.request import StartRequest
+from controller.host.steady import HostClock
 from controller.host.stop import clear
 from controller.host.words import HostRefused
 
@@ -34,7 +34,7 @@ def start(config: HostConfig, request: StartRequest) -> dict[str, Any]:
     Raises:
         HostRefused: with the word of the failure; nothing is left behind then.
     """
-    began_at_ms = now_ms()
+    began_at_ms = HostClock(config.run_dir).now_ms()
     engine = Engine(timeout_s=request.start_timeout_s)
     run = Start(config, request, engine, Leases(config.run_dir), Slot(config, request.slot))
     deadline = time.monotonic() + request.start_timeout_s
@@ -120,7 +120,7 @@ def _check_token(run: Start) -> None:
     token, slot = run.request.fencing_token, run.slot.id
     if token < run.leases.newest_token(slot) or token <= run.leases.stopped_token(slot):
         raise HostRefused("stale_token", f"slot {slot} was taken over or stopped since")
-    if run.request.lease_until_ms <= now_ms():
+    if run.request.lease_until_ms <= HostClock(run.config.run_dir).now_ms():
         raise HostRefused("stale_token", f"slot {slot}: the request's lease has run out on its way")
 
 

@@ -2,6 +2,7 @@
 
 from controller.models.base import metadata
 from controller.models.chain import ChainCursor, ChainHeader
+from controller.models.clock import ClockAnchor
 from controller.models.homes import Home, HomeEvent, HomeSnapshot, StorageWindow
 from controller.models.hosts import Gpu, Host, Slot
 from controller.models.ledger import Account, Hold, JournalBatch, LedgerCheck, Transfer, UsageWindow
@@ -18,6 +19,7 @@ __all__ = [
     "Account",
     "ChainCursor",
     "ChainHeader",
+    "ClockAnchor",
     "DepositAssignment",
     "DesktopWarning",
     "Gpu",

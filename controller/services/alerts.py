@@ -27,6 +27,7 @@ KINDS = {
     "unexplained-wei": "a revenue wallet grew by wei that no payment explains",
     "gpu-quarantined": "a GPU is not used any more",
     "stop-fails": "a desktop cannot be stopped; its GPUs stay taken",
+    "clock-moved": "a controller machine's wall clock was set to another time",
     "journal": "the journal does not add up",
     "payment-addresses": "payments are held: their addresses were changed and no second operator approved",
 }

@@ -13,7 +13,7 @@ from sqlmodel import Session, col, select
 from controller.domain import lifecycle, metering
 from controller.domain.profiles import GPU_MS_PER_MINUTE
 from controller.models import DesktopWarning, GpuSession
-from controller.services import ends, ledger, life
+from controller.services import ends, grace, ledger, life
 from controller.services.deps import Deps
 from controller.services.metering import leave_unbilled, proof_ms, settle
 
@@ -112,7 +112,10 @@ def _end_if_due(deps: Deps, db: Session, row: GpuSession, now: int) -> bool:
 
 
 def _exhaust(deps: Deps, db: Session, row: GpuSession, now: int) -> bool:
-    """Running -> grace at the very instant the balance was used up, once there is proof of life for it."""
+    """Running -> grace (or the end, where the wallet had it) at the very instant the balance was used up.
+
+    Not before there is proof of life up to that instant.
+    """
     if row.state != "running" or row.billed_to_ms is None:
         return False
     settle(db, row, now)
@@ -120,6 +123,9 @@ def _exhaust(deps: Deps, db: Session, row: GpuSession, now: int) -> bool:
     if at > lifecycle.billable_until(life.life_of(row), proof_ms(db, row)):
         return False
     grace_ms = deps.settings.sessions.grace_minutes * 60_000
+    if not grace.granted(db, row.wallet):
+        ends.begin_end(db, row, at, grace.NONE_LEFT, now)
+        return True
     life.write(db, row, lifecycle.exhausted(life.life_of(row), at, grace_ms))
     return True
 

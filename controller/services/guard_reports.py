@@ -7,13 +7,11 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sqlmodel import Session, col, select, update
 
-from controller.domain.metering import exhausts_at
 from controller.errors import BadInput
 from controller.models import DesktopWarning, GpuSession, Host, Run, Slot
-from controller.services import ledger, observations, placing, pool_reports, runs
+from controller.services import lease_renewals, observations, pool_reports, runs
 from controller.services.deps import Deps
 
-NEXT_MS = 2_000
 STOP_BY_GUARD_AFTER_MS = 30_000  # a stop run that has not come through by then is helped by the guard
 
 
@@ -58,14 +56,15 @@ def report(deps: Deps, body: dict[str, Any]) -> dict[str, Any]:
         _heard(db, said, deps.clock.now_ms())
         orphans = observations.note(deps, db, said.host, slots, said.at_ms)
     observations.act(deps, said.host, slots, said.at_ms)
-    now = deps.clock.now_ms()
+    now, running = deps.clock.now_ms(), _running(said)
     with deps.database.begin() as db:
+        leases, next_ms = lease_renewals.renew(deps, db, said.host, running, said.at_ms)
         return {
-            "leases": _leases(deps, db, said)
-            + pool_reports.leases(deps, db, said.host, _running(said), said.at_ms),
+            "leases": leases + pool_reports.leases(deps, db, said.host, running, said.at_ms),
             "stop": sorted({*orphans, *_overdue(db, said, now)}),
             "warnings": _warnings(db, said.host),
-            "next_ms": NEXT_MS,
+            "next_ms": next_ms,
+            "now_ms": deps.clock.now_ms(),
         }
 
 
@@ -97,35 +96,6 @@ def _heard(db: Session, said: Report, now_ms: int) -> None:
 
 def _running(said: Report) -> set[str]:
     return {slot.slot for slot in said.slots if slot.state == "running"}
-
-
-def _leases(deps: Deps, db: Session, said: Report) -> list[dict[str, Any]]:
-    """A lease for every container that may go on; never past the instant at which its session must end."""
-    query = (
-        select(Slot, GpuSession)
-        .join(GpuSession, col(GpuSession.slot_id) == col(Slot.id))
-        .where(
-            Slot.host == said.host, col(Slot.state).in_(("intended", "up")), col(Slot.id).in_(_running(said))
-        )
-        .order_by(col(Slot.id))
-        .with_for_update(of=Slot, key_share=True)
-    )
-    leases = []
-    for slot, row in db.exec(query).all():
-        slot.lease_until_ms = min(said.at_ms + placing.lease_ms(deps.settings), _bound(deps, db, row))
-        db.add(slot)
-        leases.append({"slot": slot.id, "until_ms": slot.lease_until_ms, "fencing_token": slot.fencing_token})
-    return leases
-
-
-def _bound(deps: Deps, db: Session, row: GpuSession) -> int:
-    """When the session must have ended at the latest, as things stand: end of balance and grace."""
-    if row.state == "grace" and row.grace_until_ms is not None:
-        return row.grace_until_ms
-    if row.state != "running" or row.billed_to_ms is None:
-        return 2**62
-    empty = exhausts_at(row.billed_to_ms, ledger.balance(db, row.wallet).gpu_ms, row.gpus)
-    return empty + deps.settings.sessions.grace_minutes * 60_000
 
 
 def _overdue(db: Session, said: Report, now_ms: int) -> list[str]:

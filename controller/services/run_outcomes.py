@@ -106,7 +106,9 @@ def _not_started(db: Session, at: _Locked, error: str, retry: str, now: int) -> 
 
 def _up(db: Session, row: GpuSession, slot: Slot, answer: dict[str, Any], now: int) -> None:
     """The container runs. If its session was ended meanwhile, the stop run is already behind this one."""
-    ready = min(now, max(int(answer["ready_at_ms"]), row.starting_at_ms or 0))
+    ready = int(answer["ready_at_ms"])
+    if not (row.starting_at_ms or 0) <= ready <= now:
+        ready = now  # a host whose clock is wrong: in the favour of who pays
     slot.container_id = answer.get("container_id")
     slot.started_at_ms = answer.get("started_at_ms")
     slot.last_alive_ms = proof_of_life(slot.last_alive_ms, ready, now)

@@ -19,6 +19,7 @@ from controller.services import (
 )
 from controller.services.deps import Deps
 from controller.services.ports import Provisioner
+from controller.worker import clock_loop
 from controller.worker.chain_loops import chain_loops
 from controller.worker.loops import Loop
 from controller.worker.run_loop import RunLoop
@@ -104,6 +105,7 @@ def make_worker(
         pool,
         Loop("reconcile", lambda: reconcile.reconcile(deps), 3.0, stopping),
         Loop("invariants", lambda: invariants.check_due(deps), 60.0, stopping),
+        Loop("clock", lambda: clock_loop.look(deps), 60.0, stopping),
         Loop("contract wallets", lambda: contract_sessions.recheck(deps), 60.0, stopping),
         *chain_loops(deps, stopping),
     )

@@ -635,3 +635,9 @@ CREATE TRIGGER wake AFTER UPDATE OF state ON gpu
     FOR EACH ROW WHEN (NEW.state IN ('checked', 'free')) EXECUTE FUNCTION axonos_wake('queue');
 CREATE TRIGGER wake AFTER UPDATE OF state ON host
     FOR EACH ROW WHEN (NEW.state = 'ready') EXECUTE FUNCTION axonos_wake('queue');
+
+CREATE TABLE clock_anchor (
+    boot_id VARCHAR(36) NOT NULL,
+    offset_ms BIGINT NOT NULL,
+    CONSTRAINT pk_clock_anchor PRIMARY KEY (boot_id)
+);

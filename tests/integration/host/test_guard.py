@@ -18,6 +18,7 @@ from controller.guard.report import NoAnswer, Orders, Renewal, Warn
 from controller.host import firewall
 from controller.host.engine import Engine
 from controller.host.leases import Leases
+from controller.host.steady import HostClock, since_boot_ms
 
 pytestmark = pytest.mark.integration
 SLOT = slot_id(1)
@@ -41,7 +42,9 @@ class Script:
 def guarded(host):
     """(a guard whose clock the test moves, its controller, the clock)."""
     script, clock = Script(), [round(time.time() * 1000)]
-    guard = Guard(host.config, script, lambda: clock[0])
+    began, booted = clock[0], since_boot_ms()
+    steady = HostClock(host.config.run_dir, lambda: clock[0], lambda: booted + clock[0] - began)
+    guard = Guard(host.config, script, steady)
     yield guard, script, clock
     guard.close()
 

@@ -38,7 +38,19 @@ def test_a_report_renews_the_lease_with_the_slots_token(platform, running):
         "until_ms": platform.clock.now_ms() + 15 * MINUTE,
         "fencing_token": token,
     }
-    assert answer == {"leases": [lease], "stop": [], "warnings": [], "next_ms": 2000}
+    now = platform.clock.now_ms()
+    assert answer == {"leases": [lease], "stop": [], "warnings": [], "next_ms": 2000, "now_ms": now}
+
+
+def test_the_next_report_comes_right_after_the_balance_is_used_up(platform, running):
+    sessions.detach(platform.deps, WALLET, running)
+    platform.pass_time(HOUR - 700)
+    assert platform.report()["next_ms"] == 750
+    platform.clock.advance(750)
+    platform.report()
+    assert expiry.expire(platform.deps) == 1
+    assert state(platform) == "grace"
+    assert platform.report()["next_ms"] == 2000
 
 
 def test_a_lease_never_passes_the_end_of_grace(platform, running):

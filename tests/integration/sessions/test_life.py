@@ -187,6 +187,34 @@ def test_grace_begins_at_the_exact_instant_and_a_top_up_ends_it(platform, runnin
     assert windows(platform) == [("used", HOUR), ("grace", 7_777), ("used", MINUTE)]
 
 
+def test_grace_comes_again_only_after_a_deposit(platform, running):
+    sessions.detach(platform.deps, WALLET, running)
+    platform.pass_time(HOUR)
+    assert expiry.expire(platform.deps) == 1
+    platform.credit(WALLET, 10)  # an operator's gift: the desktop goes on, but it is no deposit
+    expiry.expire(platform.deps)
+    platform.pass_time(10 * MINUTE + 3_000)
+    assert expiry.expire(platform.deps) == 1
+    platform.work()
+    assert (state(platform, running), platform.balance()) == ("ended", 0)
+    saved = sessions.saved(platform.deps, WALLET)
+    assert saved is not None
+    assert saved.reason == "your credit ran out; grace comes again after a new deposit"
+    ((until,),) = platform.rows("SELECT bill_until_ms FROM gpu_session")
+    assert windows(platform) == [("used", HOUR), ("used", 10 * MINUTE)]
+    assert until == platform.rows("SELECT max(to_ms) FROM usage_window")[0][0], "ended at that very instant"
+
+    deposit = ledger.Posting("dep", "deposit", "issued:eth", f"user:{WALLET}", HOUR)
+    with platform.deps.database.begin() as db:
+        ledger.post(db, at_ms=platform.clock.now_ms(), transfers=[deposit])
+    again = sessions.claim(platform.deps, WALLET, "small").id
+    platform.work()
+    sessions.detach(platform.deps, WALLET, again)
+    platform.pass_time(HOUR)
+    expiry.expire(platform.deps)
+    assert state(platform, again) == "grace"
+
+
 def test_grace_over_ends_and_is_free(platform, running):
     sessions.detach(platform.deps, WALLET, running)
     platform.pass_time(HOUR)
