@@ -211,6 +211,7 @@ class Settings(Section):
     ledger: Ledger = Ledger()
     sessions: Sessions
     pool: Pool = Pool()
+    queue: Queue = Queue()
     ssh: Ssh = Ssh()
     secrets: Secrets
     host: HostSection

@@ -23,11 +23,15 @@ _NEXT: dict[str, frozenset[str]] = {
 
 @dataclass(frozen=True)
 class FreeHost:
-    """A host that takes sessions, its free GPUs by index, and on which of them desktops wait already."""
+    """A host that takes sessions, its free GPUs by index, and on which of them desktops wait already.
+
+    `islands` names groups of its GPUs, free or not, that share an NVLink or PCIe switch, where that is known.
+    """
 
     name: str
     free: tuple[str, ...]
     warm: tuple[tuple[str, ...], ...] = ()
+    islands: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,8 @@ class Place:
 def place(gpus: int, hosts: Sequence[FreeHost]) -> Place | None:
     """The best-fitting place for `gpus` GPUs, or None when no host has that many free.
 
-    Where a desktop of that size waits comes first; else GPUs on which none waits, so that those stay.
+    Where a desktop of that size waits comes first; else the fullest island that holds all of them; among
+    equals GPUs on which no desktop waits, so that those stay.
     """
     fitting = [host for host in hosts if len(host.free) >= gpus]
     if not fitting:
@@ -59,8 +64,20 @@ def _waiting(gpus: int, host: FreeHost) -> tuple[str, ...] | None:
 
 def _least_disturbing(gpus: int, host: FreeHost) -> tuple[str, ...]:
     used = {gpu for warm in host.warm for gpu in warm}
-    chosen = sorted(host.free, key=lambda gpu: (gpu in used, host.free.index(gpu)))[:gpus]
-    return tuple(sorted(chosen, key=host.free.index))
+    groups = _free_groups(host)
+    fitting = [group for group in groups if len(group) >= gpus]
+    # Where no island holds all of them, the fullest islands together: as few as can be.
+    wide = sorted(groups, key=len, reverse=True)
+    taken = [min(fitting, key=lambda group: (len(group), len(used.intersection(group))))] if fitting else wide
+    ordered = [gpu for group in taken for gpu in sorted(group, key=lambda gpu: gpu in used)]
+    return tuple(sorted(ordered[:gpus], key=host.free.index))
+
+
+def _free_groups(host: FreeHost) -> list[list[str]]:
+    """The free GPUs of each island, and those of none together; each by index."""
+    known = {gpu for island in host.islands for gpu in island}
+    islands = [*host.islands, tuple(gpu for gpu in host.free if gpu not in known)]
+    return [group for island in islands if (group := [gpu for gpu in host.free if gpu in island])]
 
 
 def gpu_step(state: str, to: GpuState) -> GpuState:

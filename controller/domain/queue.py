@@ -8,10 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from controller.domain.placement import FreeHost, Place, place
 
 NO_FREE_GPUS = "insufficient free GPUs for requested profile"
+
+
+def reserved_text(until_ms: int) -> str:
+    """Why a claim waits beside enough free GPUs; the one deviation from first-fit (design 5.2)."""
+    at = datetime.fromtimestamp(until_ms / 1000, UTC)
+    return f"GPUs reserved until {at:%H:%M} UTC for an earlier request"
 
 
 @dataclass(frozen=True)

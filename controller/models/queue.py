@@ -34,7 +34,8 @@ class QueuePlace(SQLModel, table=True):
     that its owner takes a bounded start, `accept_until_ms` until when at least.
 
     On GPUs: it may count on them until `until_ms`; `bound_ms` is when balance and grace end it at the
-    latest. `told_until_ms` is the guarantee it was told before its start, None for the whole balance.
+    latest. `told_until_ms` is the guarantee it was told before its start, None for the whole balance;
+    `cut_for` the promised claim for which it ends now.
     """
 
     __tablename__ = "queue_place"
@@ -51,3 +52,4 @@ class QueuePlace(SQLModel, table=True):
     bound_ms: int | None = bigint(default=None, nullable=True)
     until_ms: int | None = bigint(default=None, nullable=True)
     told_until_ms: int | None = bigint(default=None, nullable=True)
+    cut_for: str | None = Field(default=None)

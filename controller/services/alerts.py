@@ -26,6 +26,7 @@ KINDS = {
     "doubtful-token": "a token's balance did not grow by what its logs say",
     "unexplained-wei": "a revenue wallet grew by wei that no payment explains",
     "gpu-quarantined": "a GPU is not used any more",
+    "promise-broken": "a waiting claim cannot start by the instant it was promised",
     "stop-fails": "a desktop cannot be stopped; its GPUs stay taken",
     "clock-moved": "a controller machine's wall clock was set to another time",
     "journal": "the journal does not add up",

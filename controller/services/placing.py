@@ -1,50 +1,108 @@
-"""Hands free GPUs to queued claims: the plan of `domain/queue`, written as slots, leases and start runs."""
+"""Hands free GPUs to queued claims, by the operator's policy: slots, leases and start runs.
+
+Policy `promise` is decided in `queue_plan`, `first-fit` in `domain/queue`; both start claims here.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
+from functools import partial
 
 from sqlalchemy import func
 from sqlmodel import Session, col, select, update
 
 from controller.domain.lifecycle import started
-from controller.domain.placement import FreeHost, Place
+from controller.domain.placement import FreeHost, Place, place
 from controller.domain.queue import Waiting, first_fit
 from controller.models import Gpu, GpuSession, Host, Slot
-from controller.services import life, locks, pool, runs, ssh_ports, start_failures
+from controller.services import (
+    life,
+    locks,
+    pool,
+    queue_cuts,
+    queue_plan,
+    queue_world,
+    runs,
+    ssh_ports,
+    start_failures,
+)
 from controller.services.deps import Deps
+from controller.services.queue_world import World
 from controller.services.run_requests import desktop_config, digest
 from controller.settings import Settings
 
 MS_PER_MINUTE = 60_000
 
 
-def promote(deps: Deps) -> int:
+class Watch:
+    """What one worker remembers between two looks, so that it plans only when something has happened."""
+
+    def __init__(self) -> None:
+        self.fingerprint: int | None = None
+        self.wake_at_ms: int | None = None
+
+    def is_quiet(self, world: World) -> bool:
+        """Whether a plan now would be the plan before."""
+        due = self.wake_at_ms is not None and world.now >= self.wake_at_ms
+        return not due and self.fingerprint == world.fingerprint
+
+
+def promote(deps: Deps, watch: Watch | None = None) -> int:
     """Start every queued claim that can start now; the worker calls this all the time.
+
+    Args:
+        deps: ports.
+        watch: of this worker; without one a plan is made in any case.
 
     Returns:
         how many claims were started.
     """
     with deps.database.begin() as db:
         locks.placement(db)
-        return plan(deps, db)
+        started = plan(deps, db, watch)
+    queue_cuts.end_cut(deps)
+    return started
 
 
-def plan(deps: Deps, db: Session) -> int:
-    """Place queued claims on free GPUs, earliest first, and write down why the others wait.
+def plan(deps: Deps, db: Session, watch: Watch | None = None) -> int:
+    """Place queued claims on free GPUs, and write down what the others wait for.
 
     The caller holds the placement lock. Returns how many claims were started.
     """
     _free_checked(db)
+    if deps.settings.queue.policy == "first-fit":
+        return _first_fit(deps, db)
+    world = queue_world.read(deps, db)
+    if watch is not None and watch.is_quiet(world):
+        return 0
+    planned = queue_plan.plan_ahead(deps, db, world, partial(_begin, deps, db))
+    if watch is not None:
+        # Whatever was started or ended changes the world once more: look again.
+        watch.fingerprint = None if planned.started or planned.cut else world.fingerprint
+        watch.wake_at_ms = planned.wake_at_ms
+    return planned.started
+
+
+def _begin(deps: Deps, db: Session, claim: GpuSession, host: str) -> Place | None:
+    """Start a claim on a host of the planner's choice, on the GPUs that fit it best there."""
+    free = [one for one in _free_hosts(deps, db) if one.name == host]
+    found = place(claim.gpus, free)
+    if found is not None:
+        _start(deps, db, claim, found)
+    return found
+
+
+def _first_fit(deps: Deps, db: Session) -> int:
+    """The specification's rule and nothing beyond it: earliest first, nobody blocked."""
     claims = _queued(db)
     if not claims:
         return 0
     rests = start_failures.resting(db, [c.id for c in claims], deps.clock.now_ms())
     decided = first_fit([_waiting(c, rests.get(c.id)) for c in claims], _free_hosts(deps, db))
     by_id = {claim.id: claim for claim in claims}
-    for claim_id, place in decided.starts:
-        _start(deps, db, by_id[claim_id], place)
+    for claim_id, where in decided.starts:
+        _start(deps, db, by_id[claim_id], where)
     for reason in decided.reasons:
         if by_id[reason.id].why != reason.text:
             by_id[reason.id].why = reason.text
@@ -88,8 +146,20 @@ def _free_hosts(deps: Deps, db: Session) -> list[FreeHost]:
     free: dict[str, list[str]] = defaultdict(list)
     for host, uuid in db.exec(query):
         free[host].append(uuid)
-    warm = pool.usable(deps, db)
-    return [FreeHost(host, tuple(uuids), tuple(warm.get(host, ()))) for host, uuids in free.items()]
+    warm, islands = pool.usable(deps, db), _islands(db)
+    return [
+        FreeHost(host, tuple(uuids), tuple(warm.get(host, ())), islands.get(host, ()))
+        for host, uuids in free.items()
+    ]
+
+
+def _islands(db: Session) -> dict[str, tuple[tuple[str, ...], ...]]:
+    """Groups of GPUs, by host, that share an NVLink or PCIe switch, where that is known."""
+    query = select(col(Gpu.host), col(Gpu.island), col(Gpu.uuid)).where(col(Gpu.island).is_not(None))
+    found: dict[str, dict[str | None, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for host, island, uuid in db.exec(query.order_by(col(Gpu.host), col(Gpu.index))):
+        found[host][island].append(uuid)
+    return {host: tuple(map(tuple, some.values())) for host, some in found.items()}
 
 
 def _free_checked(db: Session) -> None:
@@ -97,26 +167,26 @@ def _free_checked(db: Session) -> None:
     db.exec(update(Gpu).where(col(Gpu.state) == "checked").values(state="free", why=None))
 
 
-def _start(deps: Deps, db: Session, claim: GpuSession, place: Place) -> None:
+def _start(deps: Deps, db: Session, claim: GpuSession, at: Place) -> None:
     """Lease the GPUs to a slot and write the intent to start: nothing has been done yet.
 
     The slot is that of a desktop which waits on exactly these GPUs, else a new one.
     """
     now = deps.clock.now_ms()
-    config = desktop_config(deps.settings, claim, list(place.gpus))
-    slot = pool.take(deps, db, place.host, place.gpus) if claim.kind == "desktop" else None
-    slot = slot or new_slot(deps, db, place.host, digest(config))
+    config = desktop_config(deps.settings, claim, list(at.gpus))
+    slot = pool.take(deps, db, at.host, at.gpus) if claim.kind == "desktop" else None
+    slot = slot or new_slot(deps, db, at.host, digest(config))
     if claim.kind == "ssh":
         ssh_ports.give(deps, db, slot)
-    leased = update(Gpu).where(col(Gpu.uuid).in_(place.gpus), col(Gpu.state) == "free")
+    leased = update(Gpu).where(col(Gpu.uuid).in_(at.gpus), col(Gpu.state) == "free")
     taken = db.exec(
         leased.values(state="leased", slot_id=slot.id, why=None, leased_at_ms=now, dirty_at_ms=None)
     )
-    assert taken.rowcount == len(place.gpus), "the placement lock keeps free GPUs free"
+    assert taken.rowcount == len(at.gpus), "the placement lock keeps free GPUs free"
     claim.slot_id = slot.id
     life.write(db, claim, started(life.life_of(claim), now))
-    runs.enqueue(db, runs.START, place.host, now, slot=slot.id, session=claim.id)
-    pool.make_way(db, place.host, place.gpus, now)
+    runs.enqueue(db, runs.START, at.host, now, slot=slot.id, session=claim.id)
+    pool.make_way(db, at.host, at.gpus, now)
 
 
 def new_slot(deps: Deps, db: Session, host: str, config_digest: str) -> Slot:

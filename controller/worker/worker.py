@@ -66,7 +66,8 @@ def make_worker(
         wakeups: what other processes say; this worker's own finished runs wake it in any case.
     """
     settings = deps.settings
-    queue = Loop("queue", lambda: placing.promote(deps), LOOK_ANYWAY_S, stopping)
+    watch = placing.Watch()
+    queue = Loop("queue", lambda: placing.promote(deps, watch), LOOK_ANYWAY_S, stopping)
     pool = Loop("pool", lambda: pool_fill.fill(deps), LOOK_ANYWAY_S, stopping)
 
     def finished() -> None:

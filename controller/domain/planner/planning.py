@@ -28,6 +28,7 @@ class Planning:
     ) -> None:
         """Args: the instant; hosts that take sessions; sessions on them; queued claims; the policy."""
         names, largest = {host.name for host in hosts}, max((host.gpus for host in hosts), default=0)
+        self.warm = {host.name: host.warm for host in hosts}
         self.now, self.policy, self.turnaround = now, policy, policy.turnaround_ms
         self.sessions = [session for session in sessions if session.host in names]
         self.until = {session.id: session.until for session in self.sessions}
@@ -113,7 +114,8 @@ class Planning:
         return promise if self.now <= promise < NEVER else NEVER - 1
 
     def _earliest(self, board: Board, claim: Waiting, length: int, latest: int) -> Slot | None:
-        found = board.earliest(claim.gpus, length + self.turnaround, latest)
+        shut = dict.fromkeys(claim.avoid, claim.avoid_until)
+        found = board.earliest(claim.gpus, length + self.turnaround, latest, shut)
         return found and Slot(found[0], found[1], length)
 
     def _put(self, board: Board, claim: Waiting, slot: Slot) -> bool:

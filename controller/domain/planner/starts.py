@@ -47,10 +47,17 @@ def _start(planning: Planning, claim: Waiting) -> bool:
 
 
 def _hosts_for(planning: Planning, claim: Waiting) -> list[str]:
-    """Hosts with enough free GPUs now, the fullest first; the host of a hard drain is its claim's alone."""
+    """Hosts with enough free GPUs now: where a desktop of that size waits, then the fullest first.
+
+    The host of a hard drain is its claim's alone.
+    """
     closed = None if planning.drained is claim else planning.closed_host
-    free = ((planning.base.free_now(host), host) for host in planning.base.hosts if host != closed)
-    return [host for count, host in sorted(free) if count >= claim.gpus]
+    free = (
+        (claim.gpus not in planning.warm[host], planning.base.free_now(host), host)
+        for host in planning.base.hosts
+        if host != closed and host not in claim.avoid
+    )
+    return [host for _, count, host in sorted(free) if count >= claim.gpus]
 
 
 def _move(planning: Planning, claim: Waiting, slot: Slot) -> None:
@@ -96,7 +103,7 @@ def _bounded(planning: Planning, claim: Waiting, hosts: list[str]) -> Slot | Non
     policy = planning.policy
     if length < max(policy.least_guarantee_ms, policy.least_guarantee_share * claim.length):
         return None
-    if claim.accept_bounded:
+    if claim.accept_bounded and planning.now + length >= claim.accept_until:
         return Slot(host, planning.now, length)
     planning.decision.offers[claim.id] = planning.now + length
     return None
@@ -106,7 +113,11 @@ def explain(planning: Planning) -> None:
     """For every claim that waits beside enough free GPUs of a host: which claims they are kept for."""
     for claim in planning.waiting.values():
         if claim.gpus <= planning.most_free():
-            beside = [host for host in planning.base.hosts if planning.base.free_now(host) >= claim.gpus]
+            beside = [
+                host
+                for host in planning.base.hosts
+                if planning.base.free_now(host) >= claim.gpus and host not in claim.avoid
+            ]
             planning.decision.reserved[claim.id] = tuple(_reserved(planning, claim, host) for host in beside)
 
 

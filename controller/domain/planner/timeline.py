@@ -7,7 +7,8 @@ hosts are passed over with one comparison.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 NEVER = 1 << 62
 
@@ -95,8 +96,13 @@ class Board:
         first = {gpus: dict(instants) for gpus, instants in self._first.items()}
         return Board({name: line.copy() for name, line in self.hosts.items()}, first)
 
-    def earliest(self, gpus: int, length: int, latest: int) -> tuple[str, int] | None:
-        """Host and instant of the earliest room of that length, not after `latest`; None if there is none."""
+    def earliest(
+        self, gpus: int, length: int, latest: int, shut: Mapping[str, int] = MappingProxyType({})
+    ) -> tuple[str, int] | None:
+        """Host and instant of the earliest room of that length, not after `latest`; None if there is none.
+
+        `shut` says of some hosts before which instant they must not be taken.
+        """
         first = self._first.get(gpus)
         if first is None:
             first = self._first[gpus] = {n: _first(line, gpus) for n, line in self.hosts.items()}
@@ -104,7 +110,11 @@ class Board:
         for name, instant in first.items():
             if instant >= best:
                 continue
-            start = self.hosts[name].earliest(gpus, length, best)
+            line = self.hosts[name]
+            if name in shut:
+                line = line.copy()
+                line.close(shut[name])
+            start = line.earliest(gpus, length, best)
             if start is not None:
                 best, found = start, name
         return None if found is None else (found, best)

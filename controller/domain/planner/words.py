@@ -34,10 +34,11 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A host that takes sessions. GPUs out of service do not count."""
+    """A host that takes sessions. GPUs out of service do not count; `warm` sizes have a desktop waiting."""
 
     name: str
     gpus: int
+    warm: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,8 @@ class Waiting:
     """A queued claim.
 
     `length` is what its balance pays for, `promise` the instant it was promised to start by (None for a
-    new claim), `slot` where the last plan put it.
+    new claim), `slot` where the last plan put it. A bounded start before `accept_until` is not accepted.
+    On hosts to `avoid` (they failed it just now) it may not start before `avoid_until`.
     """
 
     id: str
@@ -79,6 +81,9 @@ class Waiting:
     promise: int | None = None
     accept_bounded: bool = False
     slot: Slot | None = None
+    accept_until: int = 0
+    avoid: frozenset[str] = frozenset()
+    avoid_until: int = 0
 
 
 @dataclass(frozen=True, slots=True)

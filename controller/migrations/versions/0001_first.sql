@@ -361,6 +361,7 @@ CREATE TABLE queue_place (
     bound_ms BIGINT,
     until_ms BIGINT,
     told_until_ms BIGINT,
+    cut_for VARCHAR,
     CONSTRAINT pk_queue_place PRIMARY KEY (session_id),
     CONSTRAINT fk_queue_place_session_id_gpu_session FOREIGN KEY(session_id) REFERENCES gpu_session (id)
 );
@@ -629,6 +630,8 @@ CREATE TRIGGER wake AFTER UPDATE OF state ON run
     FOR EACH ROW WHEN (NEW.state <> 'running') EXECUTE FUNCTION axonos_wake('runs');
 CREATE TRIGGER wake_new AFTER INSERT ON gpu_session
     FOR EACH ROW WHEN (NEW.state = 'queued') EXECUTE FUNCTION axonos_wake('queue');
+CREATE TRIGGER wake_cut AFTER UPDATE OF cut_for ON queue_place
+    FOR EACH ROW WHEN (NEW.cut_for IS NOT NULL) EXECUTE FUNCTION axonos_wake('queue');
 CREATE TRIGGER wake_left AFTER UPDATE OF state ON gpu_session
     FOR EACH ROW WHEN (OLD.state = 'queued' AND NEW.state = 'ended') EXECUTE FUNCTION axonos_wake('queue');
 CREATE TRIGGER wake AFTER UPDATE OF state ON gpu

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+from fakes import make_settings
 from session_kit import MINUTE, OTHER, WALLET
 
 from controller.services import reconcile, sessions, start_failures
@@ -58,6 +61,9 @@ def test_the_only_host_is_tried_again_after_a_rest_and_the_person_reads_why(plat
 
 
 def test_a_claim_that_came_later_does_not_overtake_its_place(platform):
+    # Under `promise` the later one would not start at all: the earlier one's promise is in its way.
+    first_fit = make_settings(queue={"policy": "first-fit"})
+    platform.deps = replace(platform.deps, settings=first_fit)
     platform.add_host("second", gpus=1)
     platform.credit(WALLET, 600)
     platform.credit(OTHER, 600)
