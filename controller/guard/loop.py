@@ -11,12 +11,14 @@ import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+from controller.guard import clocks
 from controller.guard.notify import deliver
 from controller.guard.observe import Sight, again, look
 from controller.guard.report import Controller, NoAnswer, Orders, Renewal, Warn
 from controller.host import firewall, leftovers
 from controller.host.config import HostConfig
 from controller.host.engine import Engine
+from controller.host.instants import now_ms
 from controller.host.leases import Leases
 from controller.host.probe import Known
 from controller.host.request import StopRequest
@@ -103,6 +105,8 @@ class Guard:
             self._stop(slot, "the controller asked")
         for warn in orders.warnings:
             self._warn(warn)
+        for clock in orders.clocks:
+            clocks.show(self._config, clock, now_ms())  # what the shell inside reads is the wall clock
 
     def _renew(self, renewal: Renewal) -> None:
         try:

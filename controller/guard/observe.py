@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from controller.host import folder
 from controller.host.config import HostConfig
 from controller.host.engine import Engine
 from controller.host.leases import Lease, Leases
@@ -18,18 +19,25 @@ REPORTED = ("slot", "container_id", "state", "started_at_ms", "finished_at_ms")
 
 @dataclass(frozen=True)
 class Sight:
-    """One look at the host: its containers by slot, and the leases as they were just before."""
+    """One look at the host: its containers by slot, and the leases as they were just before.
+
+    `opened` are shells into which somebody has logged in.
+    """
 
     slots: dict[str, dict[str, Any]]
     leases: dict[str, Lease]
     busy: frozenset[str]
+    opened: frozenset[str] = frozenset()
 
     def report(self) -> list[dict[str, Any]]:
         """The slots as the guard protocol has them.
 
         A slot without a container is left out while its start or stop is under way: it is not lost.
         """
-        seen = [{key: one[key] for key in REPORTED} for one in self.slots.values()]
+        seen = [
+            {key: one[key] for key in REPORTED} | {"opened": slot in self.opened}
+            for slot, one in self.slots.items()
+        ]
         lost = self.leases.keys() - self.slots.keys() - self.busy
         nothing = dict.fromkeys(REPORTED)
         return seen + [nothing | {"slot": slot, "state": "missing"} for slot in sorted(lost)]
@@ -67,11 +75,12 @@ def look(config: HostConfig, engine: Engine, known: Known | None = None) -> Sigh
     busy = {slot for slot in held if leases.is_locked(slot)}
     found = {one["slot"]: one for one in containers(config, engine, known) if one["slot"]}
     busy |= {slot for slot in found.keys() - held.keys() if leases.is_locked(slot)}
-    return Sight(found, held, frozenset(busy))
+    opened = {slot for slot in found if folder.was_opened(Slot(config, slot).folder)}
+    return Sight(found, held, frozenset(busy), frozenset(opened))
 
 
 def again(sight: Sight, leases: Leases) -> Sight:
     """The same containers with the leases as they are now."""
     held = {lease.slot: lease for lease in leases.all()}
     busy = {slot for slot in sight.slots.keys() | held.keys() if leases.is_locked(slot)}
-    return Sight(sight.slots, held, sight.busy | busy)
+    return Sight(sight.slots, held, sight.busy | busy, sight.opened)

@@ -39,6 +39,16 @@ class Warn:
 
 
 @dataclass(frozen=True)
+class Clock:
+    """How long a shell goes on: until its balance is used up, and at the latest."""
+
+    slot: str
+    state: str
+    empty_in_ms: int
+    ends_in_ms: int
+
+
+@dataclass(frozen=True)
 class Orders:
     """What the controller wants."""
 
@@ -47,6 +57,7 @@ class Orders:
     warnings: tuple[Warn, ...]
     next_ms: int
     now_ms: int | None = None
+    clocks: tuple[Clock, ...] = ()
 
 
 class Controller:
@@ -89,7 +100,22 @@ def parse(data: Any) -> Orders:
     stop = tuple(_slot(slot) for slot in data["stop"])
     next_ms = min(max(int(data["next_ms"]), 200), 60_000)
     said = data.get("now_ms")
-    return Orders(tuple(leases), stop, tuple(warnings), next_ms, None if said is None else int(said))
+    now_ms = None if said is None else int(said)
+    clocks = _clocks(data.get("clocks", []))
+    return Orders(tuple(leases), stop, tuple(warnings), next_ms, now_ms, clocks)
+
+
+def _clocks(items: Any) -> tuple[Clock, ...]:
+    return tuple(
+        Clock(_slot(x["slot"]), _state(x["state"]), int(x["empty_in_ms"]), int(x["ends_in_ms"]))
+        for x in items
+    )
+
+
+def _state(value: Any) -> str:
+    if value not in ("running", "grace"):
+        raise ValueError("not the state of a shell that is up")
+    return str(value)
 
 
 def _slot(value: Any) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from controller.host.config import HostConfig
-from controller.host.names import READY, SOCKET
+from controller.host.names import OPENED, READY, SOCKET
 from controller.host.words import HostRefused
 
 MAX_READY_BYTES = 4096
@@ -76,6 +76,14 @@ def has_socket(config: HostConfig, folder: Path) -> bool:
     except OSError:
         return False
     return stat.S_ISSOCK(status.st_mode) and status.st_uid == config.session_uid
+
+
+def was_opened(folder: Path) -> bool:
+    """Whether somebody has logged in to a shell; its own word, which can only do that session good."""
+    try:
+        return stat.S_ISREG((folder / OPENED).lstat().st_mode)
+    except OSError:
+        return False
 
 
 def read_ready(config: HostConfig, folder: Path, name: str = READY) -> dict[str, Any] | None:

@@ -17,6 +17,7 @@ LABEL_CONFIG = "org.axonos.config"
 SOCKET = "rfb.sock"
 READY = "ready"
 WARM = "warm"
+OPENED = "opened"
 SHELL_PORT = 2222
 
 

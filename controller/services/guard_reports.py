@@ -9,7 +9,7 @@ from sqlmodel import Session, col, select, update
 
 from controller.errors import BadInput
 from controller.models import DesktopWarning, GpuSession, Host, Run, Slot
-from controller.services import lease_renewals, observations, pool_reports, runs
+from controller.services import lease_renewals, observations, pool_reports, runs, shell_reports
 from controller.services.deps import Deps
 
 STOP_BY_GUARD_AFTER_MS = 30_000  # a stop run that has not come through by then is helped by the guard
@@ -24,6 +24,7 @@ class SlotReport(BaseModel):
     state: str = Field(pattern=r"^(running|exited|missing)$")
     started_at_ms: int | None = None
     finished_at_ms: int | None = None
+    opened: bool = False
 
 
 class Report(BaseModel):
@@ -45,7 +46,7 @@ def report(deps: Deps, body: dict[str, Any]) -> dict[str, Any]:
         body: JSON of the guard protocol.
 
     Returns:
-        leases to write, slots to stop, warnings to deliver, and when to report again.
+        leases to write, slots to stop, warnings to deliver, the clocks of shells, and when to report again.
 
     Raises:
         BadInput: malformed, or from a host that is not registered.
@@ -55,6 +56,8 @@ def report(deps: Deps, body: dict[str, Any]) -> dict[str, Any]:
     with deps.database.begin() as db:
         _heard(db, said, deps.clock.now_ms())
         orphans = observations.note(deps, db, said.host, slots, said.at_ms)
+        opened = (slot.slot for slot in said.slots if slot.opened)
+        shell_reports.note_opened(db, said.host, opened, deps.clock.now_ms())
     observations.act(deps, said.host, slots, said.at_ms)
     now, running = deps.clock.now_ms(), _running(said)
     with deps.database.begin() as db:
@@ -63,6 +66,7 @@ def report(deps: Deps, body: dict[str, Any]) -> dict[str, Any]:
             "leases": leases + pool_reports.leases(deps, db, said.host, running, said.at_ms),
             "stop": sorted({*orphans, *_overdue(db, said, now)}),
             "warnings": _warnings(db, said.host),
+            "clocks": shell_reports.clocks(deps, db, said.host),
             "next_ms": next_ms,
             "now_ms": deps.clock.now_ms(),
         }

@@ -105,3 +105,13 @@ def test_a_sight_tells_lost_expired_and_unleased_slots_apart():
     ]
     assert sight.expired(200) == ["a", "lost"]
     assert sight.unleased() == {"orphan"}
+
+
+def test_clocks_of_shells_are_read_and_an_older_controller_sends_none():
+    said = [{"slot": SLOT, "state": "grace", "empty_in_ms": 0, "ends_in_ms": 7}]
+    (clock,) = parse(GOOD | {"clocks": said}).clocks
+    assert (clock.slot, clock.state, clock.ends_in_ms) == (SLOT, "grace", 7)
+    assert parse(GOOD).clocks == ()
+    for wrong in ({"slot": "../etc"}, {"state": "root 1 1\n"}, {"ends_in_ms": "soon"}):
+        with pytest.raises((ValueError, TypeError)):
+            parse(GOOD | {"clocks": [said[0] | wrong]})

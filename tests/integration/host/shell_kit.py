@@ -19,7 +19,7 @@ OURS = (
     "etc/axonos", "etc/profile.d", "usr/local/bin/axonos-jupyter",
     "usr/libexec/axonos/ssh", "usr/libexec/axonos/notify", "usr/libexec/axonos/terminals",
 )  # fmt: skip
-TOOLS = ("bash", "cat", "chmod", "mkdir", "mv", "rm", "id", "ls", "sleep", "dd", "true")
+TOOLS = ("bash", "cat", "chmod", "ln", "mkdir", "mkfifo", "mv", "rm", "id", "ls", "sleep", "dd", "true")
 ETC = {
     "passwd": "root:x:0:0::/root:/bin/bash\naxon:x:7000:7000::/home/axon:/bin/bash\n",
     "group": "root:x:0:\ntty:x:5:\naxon:x:7000:\n",

@@ -11,8 +11,9 @@ import pytest
 from hostkit import run
 from shell_kit import Person, Terminal
 
+from controller.guard import clocks
 from controller.guard.notify import deliver
-from controller.guard.report import Warn
+from controller.guard.report import Clock, Warn
 
 pytestmark = pytest.mark.integration
 
@@ -213,7 +214,7 @@ def test_time_left_stands_in_the_prompt_and_warnings_come_to_every_terminal(shel
     port = free_port()
     alice.trust(shells.started(**shell(alice, port)), port)
     now = int(time.time())
-    (shells.slot().folder / "time-left").write_text(f"running {now + 6750} {now + 14000}\n")
+    assert clocks.show(shells.config, Clock(shells.slot().id, "running", 6_750_000, 14_000_000), now * 1000)
     first, second = Terminal(alice, port), Terminal(alice, port)
     try:
         for terminal in (first, second):
@@ -222,7 +223,7 @@ def test_time_left_stands_in_the_prompt_and_warnings_come_to_every_terminal(shel
         assert deliver(shells.config, warn)
         for terminal in (first, second):
             terminal.wait_for("*** AxonOS: Less than 3 minutes of credit left. ***")
-        (shells.slot().folder / "time-left").write_text(f"grace {now} {now + 3600 * 2}\n")
+        assert clocks.show(shells.config, Clock(shells.slot().id, "grace", 0, 7_200_000), now * 1000)
         first.type("")
         first.wait_for("[grace 1h 59m]")
         assert shells.stop()["ok"]
@@ -277,3 +278,25 @@ def test_a_shell_needs_nothing_that_a_desktop_must_not_have(shells, alice):
     status = alice.ssh(port, "cat /proc/self/status").stdout
     assert "CapEff:\t0000000000000000" in status
     assert "NoNewPrivs:\t1" in status
+
+
+def test_what_stands_in_the_shared_folder_leads_root_nowhere(shells, alice, tmp_path):
+    """The file's name taken by a link, a pipe or a folder, and a folder that is full: nothing waits, nothing leaks."""
+    port = free_port()
+    alice.trust(shells.started(**shell(alice, port)), port)
+    treasure = tmp_path / "treasure"
+    treasure.write_text("root's own")
+    file = shells.slot().folder / "time-left"
+    clock = Clock(shells.slot().id, "running", 60_000, 120_000)
+    inside = "/run/desktop/time-left"
+    for trap in (f"ln -s {treasure} {inside}", f"ln -s /etc/passwd {inside}", f"mkfifo {inside}"):
+        alice.ssh(port, f"cd; {trap}")
+        assert clocks.show(shells.config, clock, 0)
+        assert file.read_text() == "running 60 120\n"
+        file.unlink()
+    assert treasure.read_text() == "root's own"
+    alice.ssh(port, f"mkdir {inside}")
+    assert not clocks.show(shells.config, clock, 0)
+    alice.ssh(port, f"rm -r {inside}; dd if=/dev/zero of=/run/desktop/fill bs=4096 2>/dev/null", check=False)
+    clocks.show(shells.config, clock, 0)
+    assert sorted(path.name for path in file.parent.iterdir() if path.name.startswith(".")) == []

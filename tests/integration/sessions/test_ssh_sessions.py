@@ -179,3 +179,67 @@ def test_what_is_copied_names_the_home_and_not_the_port():
     assert "HostKeyAlias axonos-0x12345678" in shown.config
     assert shown.known_hosts == f"axonos-0x12345678,[gpu1.example]:22017 {KEY}"
     assert written("gpu1.example", 22_017, "", "a").known_hosts == ""
+
+
+def test_the_first_login_is_remembered_and_only_for_shells_of_the_host_that_says_so(platform):
+    (key,) = keys(1)
+    view = sessions.claim(platform.deps, WALLET, "small", kind="ssh", ssh_key=key)
+    platform.credit(OTHER, 60)
+    desktop = sessions.claim(platform.deps, OTHER, "small")
+    platform.work()
+    platform.add_host("elsewhere")
+
+    def report(host):
+        seen = [
+            platform.provisioner.seen(slot) | {"opened": True} for slot in platform.provisioner.containers
+        ]
+        return platform.report(host, slots=seen)
+
+    report("elsewhere")
+    assert sessions.current(platform.deps, WALLET).opened_at_ms is None
+    first = platform.clock.now_ms()
+    report("local")
+    platform.clock.advance(5_000)
+    report("local")
+    assert sessions.current(platform.deps, WALLET).opened_at_ms == first
+    assert sessions.current(platform.deps, OTHER).opened_at_ms is None
+    assert view.id != desktop.id
+
+
+def test_a_host_is_told_how_long_its_shells_go_on(platform):
+    (key,) = keys(1)
+    sessions.claim(platform.deps, WALLET, "medium", kind="ssh", ssh_key=key)
+    platform.work()
+    (slot,) = platform.provisioner.containers
+    platform.pass_time(5 * MINUTE)
+    assert platform.report()["clocks"] == [
+        {"slot": slot, "state": "running", "empty_in_ms": 25 * MINUTE, "ends_in_ms": 145 * MINUTE}
+    ]
+    platform.pass_time(26 * MINUTE)
+    expiry.expire(platform.deps)
+    assert platform.report()["clocks"] == [
+        {"slot": slot, "state": "grace", "empty_in_ms": 0, "ends_in_ms": 119 * MINUTE}
+    ]
+    platform.credit(OTHER, 60)
+    sessions.claim(platform.deps, OTHER, "small")
+    platform.work()
+    assert len(platform.report()["clocks"]) == 1, "desktops have their footer"
+
+
+def test_a_shell_is_warned_and_ends_at_its_bound(platform):
+    (key,) = keys(1)
+    sessions.claim(platform.deps, WALLET, "small", kind="ssh", ssh_key=key)
+    platform.work()
+    platform.pass_time(51 * MINUTE)
+    assert expiry.warn(platform.deps) == 1
+    (warning,) = platform.report()["warnings"]
+    assert "10 minutes" in warning["text"]
+    platform.pass_time(10 * MINUTE)
+    expiry.expire(platform.deps)
+    assert sessions.current(platform.deps, WALLET).state == "grace"
+    platform.pass_time(120 * MINUTE)
+    expiry.expire(platform.deps)
+    platform.work()
+    assert sessions.current(platform.deps, WALLET) is None
+    assert sessions.saved(platform.deps, WALLET).reason == "grace period over"
+    assert (platform.balance(), platform.gpus()) == (0, {"free": 8})
