@@ -21,6 +21,7 @@ from ansible_runner.config.runner import RunnerConfig
 from controller.adapters.run_answer import Answer, Stages
 from controller.adapters.run_folders import RunFolders
 from controller.adapters.run_terminal import use_prompt_terminal
+from controller.adapters.ssh_facts import ssh_facts
 from controller.adapters.warm import processes
 from controller.adapters.warm.keeper import MAX_RUNS, WarmAnsible
 from controller.services.ports import RunOutcome
@@ -108,15 +109,21 @@ class AnsibleProvisioner:
                 shutil.rmtree(private, ignore_errors=True)
 
     def _inventory(self, host: dict[str, Any]) -> dict[str, Any]:
-        facts = {
+        """The host, and where it gets a home from in the group `sources`, which no play is for."""
+        sources = [host["source"]] if "source" in host else []
+        children = {"sources": {"hosts": {one["name"]: self._facts(one) for one in sources}}}
+        return {"all": {"hosts": {host["name"]: self._facts(host)}, "children": children}}
+
+    def _facts(self, host: dict[str, Any]) -> dict[str, Any]:
+        facts: dict[str, Any] = {
             "ansible_connection": host["connection"],
-            "ansible_host": host["address"],
             "axonos_host_program": str(self._state / "venv/bin/axonos-host"),
             "axonos_host_config": str(self._state / "host.toml"),
         }
         if host["connection"] == "local":
-            facts["ansible_python_interpreter"] = sys.executable
-        return {"all": {"hosts": {host["name"]: facts}}}
+            here = {"ansible_host": host["address"], "ansible_python_interpreter": sys.executable}
+            return {**facts, **here, **host.get("variables", {})}
+        return {**facts, **ssh_facts(host["address"], self._state)}
 
     def _environment(self) -> dict[str, str]:
         programs = [str(self.warm.programs)] if self.warm else []

@@ -22,7 +22,8 @@ def _one_of(column: str, words: tuple[str, ...]) -> CheckConstraint:
 class Home(SQLModel, table=True):
     """The persistent volume of a wallet. `host` is the only one on which it may be written.
 
-    `generation` counts hosts: whoever gives the home to another host raises it. `fencing_token` counts
+    `generation` counts hosts: whoever gives the home to another host raises it. `base` is the snapshot that
+    the host opens this generation from, empty for what lies there. `fencing_token` counts
     orders about the home (snapshot, prune, recover …), so that a delayed one is refused by the host.
     Storage is settled up to `billed_to_ms`; `remainder` is what of it did not make up a whole GPU-millisecond
     yet (`domain/storage_fee`). `measured_at_ms` is the last report of its size, by the server's clock;
@@ -40,6 +41,7 @@ class Home(SQLModel, table=True):
     host: str = Field(foreign_key="host.name")
     state: str = Field(default="live")
     generation: int = bigint(default=0)
+    base: str = Field(default="")
     fencing_token: int = bigint(default=0)
     bytes_used: int = bigint(default=0)
     quota_bytes: int | None = bigint(default=None, nullable=True)

@@ -55,7 +55,7 @@ def stop_slot(db: Session, slot_id: str, session_id: str | None, now_ms: int) ->
     slot.state = "stopping"
     db.add(slot)
     waiting = update(Run).where(
-        col(Run.slot_id) == slot_id, col(Run.playbook) == runs.START, col(Run.state) == "queued"
+        col(Run.slot_id) == slot_id, col(Run.playbook) != runs.STOP, col(Run.state) == "queued"
     )
     db.exec(waiting.values(state="failed", error_code="called_off", finished_at_ms=now_ms))
     runs.enqueue(db, runs.STOP, slot.host, now_ms, slot=slot_id, session=session_id)

@@ -17,6 +17,7 @@ from controller.domain.placement import FreeHost, Place, place
 from controller.domain.queue import Waiting, first_fit
 from controller.models import Gpu, GpuSession, Host, Slot
 from controller.services import (
+    home_moves,
     life,
     locks,
     pool,
@@ -185,6 +186,7 @@ def _start(deps: Deps, db: Session, claim: GpuSession, at: Place) -> None:
     assert taken.rowcount == len(at.gpus), "the placement lock keeps free GPUs free"
     claim.slot_id = slot.id
     life.write(db, claim, started(life.life_of(claim), now))
+    home_moves.settle_place(db, claim.wallet, at.host, now, slot=slot.id, session=claim.id)
     runs.enqueue(db, runs.START, at.host, now, slot=slot.id, session=claim.id)
     pool.make_way(db, at.host, at.gpus, now)
 

@@ -14,6 +14,7 @@ from controller.services import (
     alerts,
     ends,
     gpu_hygiene,
+    home_moves,
     ledger,
     life,
     observations,
@@ -50,6 +51,8 @@ def finish(deps: Deps, taken: runs.Taken, outcome: RunOutcome) -> bool:
     """
     if taken.playbook == runs.CHECK:
         return gpu_hygiene.finish_check(deps, taken, outcome)
+    if taken.playbook == home_moves.MOVE and taken.session is None:
+        return _finish_replica(deps, taken, outcome)
     if taken.slot is not None and taken.session is None:
         return pool_runs.finish(deps, taken, outcome)
     if taken.slot is None or taken.session is None:
@@ -62,7 +65,7 @@ def finish(deps: Deps, taken: runs.Taken, outcome: RunOutcome) -> bool:
         if run is None:
             return False
         runs.note_way(run, taken, outcome, now)
-        follow = _started if taken.playbook == runs.START else _stopped
+        follow = {runs.START: _started, home_moves.MOVE: _moved}.get(taken.playbook, _stopped)
         follow(db, _Locked(run, row, slot), outcome, now)
         db.add(run)
     return True
@@ -84,6 +87,38 @@ def _started(db: Session, at: _Locked, outcome: RunOutcome, now: int) -> None:
         db.add(at.run)
         db.flush()
         _not_started(db, at, error, answer.get("retry", "elsewhere"), now)
+
+
+def _moved(db: Session, at: _Locked, outcome: RunOutcome, now: int) -> None:
+    """The home is there, and the slot's start comes next; or it stays, and the claim is placed anew."""
+    answer = outcome.result
+    if outcome.succeeded and answer.get("ok"):
+        runs.settle_run(at.run, "succeeded", now, answer, None)
+        home_moves.arrived(db, at.run)
+        return
+    error = outcome.error_code or answer.get("code") or "run_failed"
+    starting = at.row.state == "starting"
+    if starting and answer.get("retry") == "here" and at.run.attempts < home_moves.MAX_ATTEMPTS:
+        runs.again(at.run, now, runs.backoff_ms(at.run.attempts), answer, error)
+        return
+    runs.settle_run(at.run, "failed", now, answer, error)
+    home_moves.give_up(db, at.run)
+    if starting:
+        db.add(at.run)
+        db.flush()
+        _not_started(db, at, error, "elsewhere", now)
+
+
+def _finish_replica(deps: Deps, taken: runs.Taken, outcome: RunOutcome) -> bool:
+    with deps.database.begin() as db:
+        run = runs.lock_taken(db, taken)
+        if run is None:
+            return False
+        now = deps.clock.now_ms()
+        runs.note_way(run, taken, outcome, now)
+        home_moves.finish_replica(run, outcome, now)
+        db.add(run)
+    return True
 
 
 def _not_started(db: Session, at: _Locked, error: str, retry: str, now: int) -> None:
@@ -119,6 +154,7 @@ def _up(db: Session, row: GpuSession, slot: Slot, answer: dict[str, Any], now: i
         row.host_key = str(answer.get("host_key", ""))
     if row.state == "starting":
         life.write(db, row, lifecycle.ready(life.life_of(row), ready, now))
+        home_moves.made(db, row.wallet, slot.host, now)
         ledger.release_hold(db, row.id, now)
 
 
@@ -140,6 +176,7 @@ def _stopped(db: Session, at: _Locked, outcome: RunOutcome, now: int) -> None:
     db.flush()
     if at.row.state == "ending" and at.row.slot_id == slot.id:
         ends.finish_end(db, at.row, now)
+    home_moves.replicate(db, at.row.wallet, now)
     gpu_hygiene.give_back(db, slot, answer.get("gpu_checks") or {}, now)
 
 

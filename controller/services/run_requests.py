@@ -9,7 +9,7 @@ from typing import Any
 from sqlmodel import Session, col, select
 
 from controller.models import Gpu, GpuSession, Host, Slot, WarmDesktop
-from controller.services import gpu_hygiene
+from controller.services import gpu_hygiene, home_moves
 from controller.services.host_names import name_of
 from controller.services.runs import CHECK, START, STOP, Taken, lock_taken
 from controller.settings import Settings
@@ -19,6 +19,7 @@ PIDS_PER_GPU = 1024
 STOP_TIMEOUT_S = 30
 SLACK_S = 30  # Ansible itself, on a busy machine
 PROBE_TIMEOUT_S = 30
+MOVE_TIMEOUT_S = 4 * 3600  # the first time, all of a home travels
 
 
 def desktop_config(settings: Settings, row: GpuSession, gpus: list[str]) -> dict[str, Any]:
@@ -59,6 +60,8 @@ def request(db: Session, settings: Settings, taken: Taken, now_ms: int) -> dict[
 
     The slot's fencing token is raised for it, so that the host refuses whatever a former worker still does.
     """
+    if taken.playbook == home_moves.MOVE:
+        return {"instance": settings.instance} | home_moves.request(db, taken.id)
     if taken.playbook == CHECK:
         return {"instance": settings.instance} | gpu_hygiene.request(db, taken.host)
     if taken.slot is None:
@@ -95,6 +98,7 @@ def _start_fields(db: Session, settings: Settings, slot: Slot) -> dict[str, Any]
             "reserve_mib": settings.pool.reserve_mib,
             "lease_until_ms": slot.lease_until_ms,
             "config_digest": slot.config_digest,
+            **(home_moves.start_fields(db, row.wallet) if row else {}),
             "simulated": host.simulated,
             "start_timeout_s": settings.sessions.start_timeout_s,
         }
@@ -115,6 +119,8 @@ def _desktop(
 
 def timeout_s(settings: Settings, playbook: str) -> int:
     """How long a run may take in all."""
+    if playbook == home_moves.MOVE:
+        return MOVE_TIMEOUT_S
     if playbook == START:
         return settings.sessions.start_timeout_s + SLACK_S
     return (STOP_TIMEOUT_S if playbook == STOP else PROBE_TIMEOUT_S) + SLACK_S

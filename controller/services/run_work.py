@@ -7,7 +7,7 @@ import logging
 from typing import Any
 
 from controller.errors import DatabaseUnavailable
-from controller.services import run_outcomes, run_requests, runs
+from controller.services import home_moves, run_outcomes, run_requests, runs
 from controller.services.deps import Deps
 from controller.services.ports import Provisioner, RunOutcome
 
@@ -75,12 +75,16 @@ def work(deps: Deps, provisioner: Provisioner, taken: runs.Taken) -> bool:
             return False
         request = run_requests.request(db, deps.settings, taken, deps.clock.now_ms())
         host = runs.host_facts(db, taken.host)
+        variables = {"session_request": request}
+        if taken.playbook == home_moves.MOVE:
+            host["source"] = home_moves.source(db, taken.id)
+            variables["home_source"] = host["source"]["name"]
     events = Events(deps, taken)
     outcome = provisioner.run(
         run_id=taken.id,
         playbook=taken.playbook,
         host=host,
-        variables={"session_request": request},
+        variables=variables,
         on_event=events,
         timeout_s=run_requests.timeout_s(deps.settings, taken.playbook),
     )

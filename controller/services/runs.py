@@ -24,7 +24,8 @@ PROBE = "session_probe.yml"
 CHECK = "gpu_check.yml"
 
 # One run of a slot at a time, in order: a stop waits for the start before it. What the pool does for itself
-# comes after everything that is done for somebody.
+# comes after everything that is done for somebody, and of runs that copy homes while nobody waits there is
+# one at a time: they last long.
 _NEXT = text(
     """
     SELECT r.id FROM run r
@@ -32,7 +33,11 @@ _NEXT = text(
            OR (r.state = 'running' AND r.lease_until_ms < :now))
       AND NOT EXISTS (SELECT 1 FROM run o WHERE o.slot_id = r.slot_id AND o.id < r.id
                       AND o.state IN ('queued', 'running'))
-    ORDER BY (r.slot_id IS NOT NULL AND r.session_id IS NULL), r.id LIMIT 1 FOR NO KEY UPDATE OF r SKIP LOCKED
+      AND NOT (r.playbook = 'home_move.yml' AND r.session_id IS NULL AND EXISTS (
+        SELECT 1 FROM run o WHERE o.playbook = 'home_move.yml' AND o.session_id IS NULL
+        AND o.state = 'running' AND o.lease_until_ms >= :now))
+    ORDER BY ((r.slot_id IS NOT NULL OR r.playbook = 'home_move.yml') AND r.session_id IS NULL), r.id
+    LIMIT 1 FOR NO KEY UPDATE OF r SKIP LOCKED
     """
 )
 _RENEW = text(

@@ -13,6 +13,10 @@ SENTENCES = {
     "abandoned": "the start broke off several times",
     "disk_full": "the GPU host's disk is full",
     "gpu_busy": "a GPU was still in use",
+    "home_broken_off": "your files could not be brought to the GPU host",
+    "home_fenced": "your files are being brought to another GPU host",
+    "home_missing": "your files are not where they should be; the operator has been told",
+    "home_unmovable": "your files cannot be brought to another GPU host",
     "host_unreachable": "the GPU host could not be reached",
     "image_missing": "the desktop image is missing on the GPU host",
     "no_answer": "the shell did not answer in time",
@@ -24,7 +28,7 @@ SENTENCES = {
 _FAILED = text(
     """
     SELECT session_id, host, finished_at_ms, error_code FROM run
-    WHERE session_id = ANY(:ids) AND playbook = 'session_start.yml' AND state = 'failed'
+    WHERE session_id = ANY(:ids) AND playbook IN ('session_start.yml', 'home_move.yml') AND state = 'failed'
       AND error_code <> 'called_off'
     ORDER BY finished_at_ms
     """

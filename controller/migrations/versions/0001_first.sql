@@ -387,6 +387,7 @@ CREATE TABLE home (
     host VARCHAR NOT NULL,
     state VARCHAR NOT NULL,
     generation BIGINT NOT NULL,
+    base VARCHAR NOT NULL,
     fencing_token BIGINT NOT NULL,
     bytes_used BIGINT NOT NULL,
     quota_bytes BIGINT,

@@ -34,6 +34,8 @@ class FakeProvisioner:
     start_ms: int = 3_000
     fail_starts: list[dict[str, Any]] = field(default_factory=list)
     fail_stops: int = 0
+    fail_moves: list[dict[str, Any]] = field(default_factory=list)
+    moves: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
     host_key: str = ""
     checks: dict[str, Any] = field(default_factory=dict)
     containers: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -44,11 +46,16 @@ class FakeProvisioner:
         request = variables["session_request"]
         with self.lock:
             self.requests.append((playbook, request))
+            if "source" in host:
+                self.moves.append((host["source"]["name"], host["name"], request))
             on_event({"event": "playbook_on_start", "counter": 1, "event_data": {}})
             on_event({"event": "runner_on_ok", "counter": 2, "event_data": {"task": "session"}})
-            answer = {"start.yml": self._start, "stop.yml": self._stop, "gpu_check.yml": self._check}.get(
-                playbook.removeprefix("session_"), self._probe
-            )(request)
+            answer = {
+                "start.yml": self._start,
+                "stop.yml": self._stop,
+                "gpu_check.yml": self._check,
+                "home_move.yml": self._move,
+            }.get(playbook.removeprefix("session_"), self._probe)(request)
         return RunOutcome(answer["ok"], answer, answer.get("code"))
 
     def _start(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -72,6 +79,11 @@ class FakeProvisioner:
         gone = self.containers.pop(request["slot"], None)
         alive = self.clock.now_ms() if gone else None
         return {"ok": True, "changed": gone is not None, "stopped_at_ms": alive} | self._check(request)
+
+    def _move(self, request: dict[str, Any]) -> dict[str, Any]:
+        if self.fail_moves:
+            return {"ok": False, **self.fail_moves.pop(0)}
+        return {"ok": True, "changed": True, "name": request["name"], "bytes_sent": 1_000}
 
     def _check(self, request: dict[str, Any]) -> dict[str, Any]:
         return {"ok": True, "gpu_checks": {g: self.checks[g] for g in request["gpus"] if g in self.checks}}
