@@ -56,6 +56,11 @@ def desktop(session_id: str) -> Response | str:
     return render_template("desktop.html", session_id=session_id, config=site.site_config(deps()))
 
 
+@blueprint.get("/keys")
+def keys() -> Response | str:
+    return redirect("/launch") if visitor_or_none() is None else render_template("keys.html")
+
+
 @blueprint.get("/statement")
 def statement() -> Response | str:
     if visitor_or_none() is None:

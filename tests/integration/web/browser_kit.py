@@ -58,6 +58,9 @@ def settings_for(chain: Chain, database_url: str, folder: Path, gateway_port: in
     )
 
 
+HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE0RDBFI1nhR6bMWCTp9Hh0AEYyjI3n3OKaKRXmCsuXo"
+
+
 class PlainTickets:
     """Implements `ports.TicketSigner`; the tiny gateway takes any ticket."""
 
@@ -75,7 +78,12 @@ class InstantDesktops:
         slot, now = variables["session_request"].get("slot", ""), SystemClock().now_ms()
         if "start" in playbook:
             self.running[slot] = now
-            made = {"container_id": f"c-{slot}", "started_at_ms": now, "ready_at_ms": now}
+            made = {
+                "container_id": f"c-{slot}",
+                "started_at_ms": now,
+                "ready_at_ms": now,
+                "host_key": HOST_KEY,
+            }
             return RunOutcome(True, {"ok": True, "changed": True, "stages": {}, **made})
         if "stop" in playbook:
             gone = self.running.pop(slot, None) is not None

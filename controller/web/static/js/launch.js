@@ -11,6 +11,7 @@ import { discover, lastChosen, connect, current } from "./wallet.js";
 export const state = {
   config: null, me: null, rates: null, profiles: [], deposits: [], session: null, saved: null,
   profile: localStorage.getItem("axonos.profile") || "small",
+  kind: localStorage.getItem("axonos.kind") === "ssh" ? "ssh" : "desktop", keys: [],
   // The payment panel: forced open or shut, the row with other amounts, what is typed, what is being sent, what went wrong.
   paying: location.hash === "#top-up" || null, open: "", typed: {}, typedHash: "", sending: null, problem: null, sent: [],
   busy: "", offsetMs: 0, opening: sessionStorage.getItem("axonos.opening") || "", stale: false,
@@ -51,7 +52,8 @@ export async function refresh() {
   state.me = await whoAmI();
   if (state.me) {
     state.offsetMs = state.me.server_now_ms - Date.now();
-    const [live, paid, sizes] = await Promise.all([get("sessions/current"), get("deposits"), get("profiles")]);
+    const [live, paid, sizes, list] = await Promise.all([get("sessions/current"), get("deposits"), get("profiles"), state.kind === "ssh" ? get("ssh-keys") : { keys: [] }]);
+    state.keys = list.keys;
     noticeSession(live.session, live.saved);
     state.deposits = paid.deposits;
     state.profiles = sizes.profiles;
@@ -83,10 +85,10 @@ function noticeSession(session, saved) {
   const was = state.session;
   Object.assign(state, { session, saved });
   if (session && ["queued", "starting"].includes(session.state)) remember(session.id);
-  if (state.opening && session?.id === state.opening && session.state === "running" && !session.detached) open(session);
+  if (state.opening && session?.id === state.opening && session.state === "running") arrived(session);
   if (was?.state === "starting" && !session) {
     remember("");
-    toast(`The desktop could not be started. Nothing was billed. ${saved?.reason || ""}`, "bad");
+    toast(`The ${was.kind === "ssh" ? "shell" : "desktop"} could not be started. Nothing was billed. ${saved?.reason || ""}`, "bad");
   }
   const place = session?.state === "queued" ? `(${session.queue_position ?? "…"}) In the queue` : session?.state === "starting" ? "Starting…" : "";
   document.title = place ? `${place} · AxonOS` : title;
@@ -97,15 +99,18 @@ function remember(id) {
   sessionStorage.setItem("axonos.opening", id);
 }
 
-/** The desktop this page waited for is there: say so, and go there. */
-function open(session) {
+/** What this page waited for is there: say so, and go to a desktop; a shell is shown right here. */
+function arrived(session) {
+  if (session.detached && session.kind !== "ssh") return;
   remember("");
-  document.title = "Your desktop is ready";
-  if (document.hidden && window.Notification?.permission === "granted") new Notification("Your desktop is ready", { body: "It is open in your browser now.", icon: "/static/img/logo.svg" });
-  location.assign(`/desktop/${session.id}`);
+  const shell = session.kind === "ssh";
+  const ready = `Your ${shell ? "shell" : "desktop"} is ready`;
+  document.title = ready;
+  if (document.hidden && window.Notification?.permission === "granted") new Notification(ready, { body: shell ? "The page shows how to log in." : "It is open in your browser now.", icon: "/static/img/logo.svg" });
+  if (!shell) location.assign(`/desktop/${session.id}`);
 }
 
-export const goTo = (id) => { remember(""); location.assign(`/desktop/${id}`); };
+export const goTo = (id) => { remember(""); location.assign(state.session?.id === id && state.session.kind === "ssh" ? "/launch" : `/desktop/${id}`); };
 
 function interval() {
   if (state.session?.state === "starting") return 150;

@@ -1,6 +1,6 @@
 // The profile picker: four cards, what each costs and how long the balance lasts, and the launch button.
 import { h, duration } from "./dom.js";
-import { state, draw } from "./launch.js";
+import { state, draw, refresh } from "./launch.js";
 import { launchClick } from "./session-panel.js";
 
 export function picker(asSecondChoice) {
@@ -8,11 +8,27 @@ export function picker(asSecondChoice) {
   const wanted = list.find((profile) => profile.name === state.profile);
   const chosen = wanted && (wanted.possible || !state.me) ? wanted : list.find((profile) => profile.possible) || wanted || list[0];
   if (!chosen) return null;
-  return h("form", { class: "launch-bar", onsubmit: (event) => { event.preventDefault(); launchClick(chosen.name); } },
+  return h("form", { class: "launch-bar", onsubmit: (event) => { event.preventDefault(); launchClick(chosen.name, false, state.kind); } },
     asSecondChoice ? h("h2", {}, "Or choose another profile") : null,
     h("fieldset", { class: "profiles" }, h("legend", {}, "GPU profile"), list.map((profile) => card(profile, profile === chosen))),
-    h("p", { class: "actions" }, h("button", { class: "button big", id: "launch", disabled: Boolean(state.busy) || !state.me || !chosen.possible }, state.busy === "launch" ? "Claiming…" : "Launch GPU-Native Desktop")),
+    kinds(),
+    h("p", { class: "actions" }, h("button", { class: "button big", id: "launch", disabled: Boolean(state.busy) || !state.me || !chosen.possible || keyless() }, state.busy === "launch" ? "Claiming…" : state.kind === "ssh" ? "Launch SSH session" : "Launch GPU-Native Desktop")),
     h("p", { class: "cost" }, cost(chosen)));
+}
+
+const keyless = () => state.kind === "ssh" && state.keys.length === 0;
+
+/** A desktop in the browser, or a shell: same GPUs, same price, same files. */
+function kinds() {
+  const option = (kind, text) => h("label", {}, h("input", { type: "radio", name: "kind", id: `kind-${kind}`, value: kind, checked: state.kind === kind, onchange: () => choose(kind) }), text);
+  const list = h("a", { href: "/keys" }, state.keys.length ? `${state.keys.length} SSH key${state.keys.length > 1 ? "s" : ""} may log in` : "Add an SSH key first");
+  return h("fieldset", { class: "kinds" }, h("legend", { class: "unseen" }, "Kind of session"), option("desktop", "Desktop in the browser"), option("ssh", "Shell over SSH"), state.kind === "ssh" && state.me ? list : null);
+}
+
+function choose(kind) {
+  state.kind = kind;
+  localStorage.setItem("axonos.kind", kind);
+  refresh().catch(() => draw());
 }
 
 function card(profile, checked) {
@@ -24,7 +40,7 @@ function card(profile, checked) {
     h("span", { class: "pips", "aria-hidden": "true" }, Array.from({ length: 8 }, (_, index) => h("i", { class: index < profile.gpus ? "on" : "" }))),
     h("p", {}, `${profile.gpus} GPU${profile.gpus > 1 ? "s" : ""}, burns ${profile.burn_rate}×${lasts}`),
     h("p", {}, profile.good_for),
-    profile.waiting ? h("p", { class: "at-once" }, "A desktop is waiting: starts at once") : null,
+    profile.waiting && state.kind === "desktop" ? h("p", { class: "at-once" }, "A desktop is waiting: starts at once") : null,
     impossible(profile) ? h("p", { class: "why-not" }, profile.why_not) : null);
 }
 
@@ -36,5 +52,5 @@ function cost(profile) {
   const price = [h("strong", {}, `${profile.usd_per_hour_text} per hour`), ` · ${profile.burn_rate} min of credit per minute`];
   if (!state.me) return [...price, " · connect your wallet to launch"];
   if (!profile.possible) return [...price, ` · ${profile.why_not}`];
-  return [...price, " · your balance lasts ", h("strong", {}, duration((profile.lasts_minutes ?? 0) * 60000)), ". The clock starts when the desktop is ready."];
+  return [...price, " · your balance lasts ", h("strong", {}, duration((profile.lasts_minutes ?? 0) * 60000)), ". The clock starts when it is ready."];
 }

@@ -2,14 +2,15 @@
 import { h, draw, ask, duration, minutes, toast, pause } from "./dom.js";
 import { get, post } from "./api.js";
 import { picker } from "./profile-picker.js";
+import { shellPanel } from "./shell-panel.js";
 import { state, doing, goTo, now, draw as redraw } from "./launch.js";
 
 const profileTitle = (name) => state.profiles.find((profile) => profile.name === name)?.title || name;
 
 export function drawSession(target) {
   const { session, saved } = state;
-  const tick = session?.detached || session?.state === "grace" || session?.state === "running" ? Math.floor(now() / 1000) : session ? Math.floor(now() / 10000) : 0;
-  const model = [session, saved, state.profiles, state.profile, state.me?.wallet, state.busy, tick, state.me?.balance.gpu_ms];
+  const tick = session?.kind === "ssh" ? Math.floor(now() / 10000) : session?.detached || session?.state === "grace" || session?.state === "running" ? Math.floor(now() / 1000) : session ? Math.floor(now() / 10000) : 0;
+  const model = [session, saved, state.profiles, state.profile, state.kind, state.keys, state.me?.wallet, state.busy, tick, state.me?.balance.gpu_ms];
   draw(target, model, () => (session ? live(session) : [saved && state.me ? savedPanel(saved) : intro(), picker(Boolean(saved && state.me))]));
 }
 
@@ -19,6 +20,8 @@ function intro() {
 }
 
 function live(session) {
+  const shell = session.kind === "ssh" && ["running", "grace"].includes(session.state);
+  if (shell) return shellPanel(session, leftMs(session), { panel, facts, profileTitle, buttons: shellButtons(session) });
   const panels = { queued, starting, ending, grace };
   return (panels[session.state] || running)(session);
 }
@@ -50,7 +53,7 @@ function notifyButton() {
 
 function starting(session) {
   return panel("starting",
-    h("div", { class: "stage" }, h("div", { class: "pulse" }), h("div", {}, h("h1", {}, "Starting your desktop"), h("p", { class: "sub" }, `${session.stage || "Preparing"}. It opens here by itself.`))),
+    h("div", { class: "stage" }, h("div", { class: "pulse" }), h("div", {}, h("h1", {}, session.kind === "ssh" ? "Starting your shell" : "Starting your desktop"), h("p", { class: "sub" }, `${session.stage || "Preparing"}. It opens here by itself.`))),
     h("div", { class: "stage-track" }, h("i")),
     facts(["Profile", profileTitle(session.profile)], ["Since", duration(now() - session.claimed_at_ms)], ["Billed so far", "nothing"]));
 }
@@ -85,9 +88,14 @@ function grace(session) {
       button("return", "Return without topping up", () => goTo(session.id), true), endButton(session), freshButton(session)));
 }
 
+function shellButtons(session) {
+  const topUp = button("top-up", "Top up", () => { state.paying = true; redraw(); document.getElementById("wallet").scrollIntoView({ block: "start" }); });
+  return [session.state === "grace" ? topUp : null, endButton(session)];
+}
+
 function endButton(session) {
   return button("end", "End session", async () => {
-    if (await ask("End this session?", "The desktop stops now, open programs with it. GPUs are freed, billing stops, your files are kept.", "End session")) endSession(session);
+    if (await ask("End this session?", `The ${session.kind === "ssh" ? "shell" : "desktop"} stops now, open programs with it. GPUs are freed, billing stops, your files are kept.`, "End session")) endSession(session);
   }, true);
 }
 
@@ -104,25 +112,26 @@ async function endThenFresh(session) {
   await claim(session.profile, true);
 }
 
-export async function claim(profile, freshStart) {
-  const session = await post("sessions", { profile, fresh_start: freshStart });
+export async function claim(profile, freshStart, kind = "desktop") {
+  const session = await post("sessions", { profile, fresh_start: freshStart, kind });
   localStorage.setItem("axonos.profile", profile);
   state.opening = session.id;
   state.session = session;
 }
 
-export function launchClick(profile, freshStart = false) {
+export function launchClick(profile, freshStart = false, kind = "desktop") {
   if (!state.me) { toast("Connect your wallet first."); return; }
-  doing("launch", () => claim(profile, freshStart));
+  doing("launch", () => claim(profile, freshStart, kind));
 }
 
 function savedPanel(saved) {
   const size = state.profiles.find((profile) => profile.name === saved.profile);
   const can = size?.possible;
-  const relaunch = (fresh) => () => launchClick(saved.profile, fresh);
+  const relaunch = (fresh) => () => launchClick(saved.profile, fresh, saved.kind);
+  const shell = saved.kind === "ssh";
   const wide = (id, text, fresh, quiet) => h("button", { type: "button", id, class: quiet ? "button quiet" : "button", disabled: Boolean(state.busy) || !can, onclick: relaunch(fresh) }, text);
-  return panel("saved", h("h1", {}, "Your desktop is saved"),
-    h("p", { class: "sub" }, `Last session: ${profileTitle(saved.profile)}, ${duration(now() - saved.ended_at_ms)} ago${saved.reason ? `, ${saved.reason}` : ""}. Your files are where you left them.`),
-    h("p", { class: "actions" }, wide("relaunch", `Relaunch ${profileTitle(saved.profile)}`, false, false), wide("start-fresh", "Start fresh", true, true)),
-    h("p", { class: "sub" }, can ? `Relaunch costs ${size.usd_per_hour_text} per hour; your balance lasts ${duration((size.lasts_minutes ?? 0) * 60000)}. Start fresh keeps every file and moves old desktop settings aside.` : size?.why_not || "Top up to relaunch."));
+  return panel("saved", h("h1", {}, shell ? "Your files are saved" : "Your desktop is saved"),
+    h("p", { class: "sub" }, `Last session: ${profileTitle(saved.profile)}${shell ? " shell" : ""}, ${duration(now() - saved.ended_at_ms)} ago${saved.reason ? `, ${saved.reason}` : ""}. Your files are where you left them.`),
+    h("p", { class: "actions" }, wide("relaunch", `Relaunch ${profileTitle(saved.profile)}${shell ? " shell" : ""}`, false, false), shell ? null : wide("start-fresh", "Start fresh", true, true)),
+    h("p", { class: "sub" }, can ? `Relaunch costs ${size.usd_per_hour_text} per hour; your balance lasts ${duration((size.lasts_minutes ?? 0) * 60000)}. ${shell ? "A desktop below opens the same files." : "Start fresh keeps every file and moves old desktop settings aside."}` : size?.why_not || "Top up to relaunch."));
 }

@@ -1,0 +1,58 @@
+"""A shell from the pages, in Chromium: a key into the list, a claim, what is copied, and the end."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from browser_fixtures import shot, sign_in, site_fixture, visitor_fixture  # noqa: F401
+from browser_kit import HOST_KEY, Running
+from chainkit import anvil_fixture  # noqa: F401
+from playwright.sync_api import BrowserContext, expect
+
+pytestmark = pytest.mark.integration
+
+
+def test_a_shell_from_key_to_end(visitor: BrowserContext, site: Running) -> None:
+    page = visitor.new_page()
+    sign_in(page, site)
+    page.get_by_role("button", name="Send min ETH").click()
+    expect(page.locator("#balance")).not_to_have_text("0minutes", timeout=20_000)
+    page.get_by_label("Shell over SSH").check()
+    expect(page.get_by_role("button", name="Launch SSH session")).to_be_disabled()
+    page.get_by_role("link", name="Add an SSH key first").click()
+
+    page.locator("#key-text").fill(f"{HOST_KEY} me@laptop")
+    page.get_by_role("button", name="Add key").click()
+    name = page.locator(".key input")
+    expect(name).to_have_value("me@laptop")
+    name.fill("my laptop")
+    page.get_by_role("button", name="Rename").click()
+    page.reload()
+    expect(name).to_have_value("my laptop")
+    shot(page, "ssh-keys")
+
+    page.get_by_role("link", name="Back to launch").click()
+    expect(page.get_by_role("link", name="1 SSH key may log in")).to_be_visible()
+    shot(page, "ssh-picker")
+    page.get_by_role("button", name="Launch SSH session").click()
+    expect(page.get_by_role("heading", name="Your shell is running")).to_be_visible()
+    command = page.locator("#ssh-command").inner_text()
+    port = re.fullmatch(r"ssh -p (\d+) axon@localhost", command)
+    assert port is not None
+    expect(page.locator("#ssh-fingerprint")).to_have_text(re.compile("^SHA256:"))
+    expect(page.locator("#ssh-known-hosts")).to_contain_text(HOST_KEY)
+    expect(page.locator("#ssh-config")).to_contain_text(f"Port {port[1]}")
+    expect(page.locator(".facts")).to_contain_text("Burn rate")
+    visitor.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.locator("#ssh-command-copy").click()
+    expect(page.locator("#toasts")).to_contain_text("Copied.")
+    assert page.evaluate("navigator.clipboard.readText()") == command
+    shot(page, "ssh-session")
+
+    page.get_by_role("button", name="End session").click()
+    page.locator("#ask-yes").click()
+    expect(page.get_by_role("heading", name="Your files are saved")).to_be_visible()
+    assert site.desktops.running == {}
+    page.get_by_role("button", name="Relaunch Small shell").click()
+    expect(page.get_by_role("heading", name="Your shell is running")).to_be_visible()
