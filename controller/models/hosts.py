@@ -9,7 +9,10 @@ from controller.models.base import bigint
 
 
 class Host(SQLModel, table=True):
-    """A machine with a Docker engine, reached by Ansible (`local` or `ssh`)."""
+    """A machine with a Docker engine, reached by Ansible (`local` or `ssh`).
+
+    `drain`: the operator wants nothing placed on it; its state is `draining` then, while it answers.
+    """
 
     __tablename__ = "host"
     __table_args__ = (
@@ -22,6 +25,7 @@ class Host(SQLModel, table=True):
     state: str
     simulated: bool
     gateway_url: str
+    drain: bool = Field(default=False)
     boot_id: str | None = Field(default=None)
     last_report_at_ms: int | None = bigint(default=None, nullable=True)
 

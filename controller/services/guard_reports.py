@@ -86,7 +86,7 @@ def _heard(db: Session, said: Report, now_ms: int) -> None:
         raise BadInput("This host is not registered.", host=said.host[:60])
     host.boot_id, host.last_report_at_ms = said.boot_id, now_ms
     if host.state == "lost":
-        host.state = "ready"
+        host.state = "draining" if host.drain else "ready"
     db.add(host)
     if said.delivered:
         mine = select(GpuSession.id).join(Slot, col(Slot.id) == col(GpuSession.slot_id))

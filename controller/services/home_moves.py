@@ -57,6 +57,41 @@ def replicate(db: Session, wallet: str, now_ms: int) -> None:
         _enqueue(db, wallet, target, now_ms, asked)
 
 
+def evacuate(db: Session, host: str, now_ms: int) -> int:
+    """Intend to send every home of a host to another one, once each. Returns how many were written down."""
+    waiting = select(Run.home).where(Run.playbook == MOVE, col(Run.state).in_(("queued", "running")))
+    here = select(Home).where(Home.host == host, Home.state == "live", col(Home.wallet).not_in(waiting))
+    sent = 0
+    for home in db.exec(here.order_by(col(Home.wallet)).with_for_update(key_share=True)).all():
+        target = _replica_host(db, home)
+        if target is not None:
+            settle = home.generation + 1
+            asked = {"source": host, "name": f"g{settle}", "generation": settle, "close": True}
+            _enqueue(db, home.wallet, target, now_ms, asked)
+            sent += 1
+    return sent
+
+
+def adopt_replica(db: Session, wallet: str) -> bool:
+    """The home's host is dead: its newest replica elsewhere is the home now. False where there is none.
+
+    The generation is later than any that the dead host can know.
+    """
+    home = _locked(db, wallet)
+    if home is None:
+        return False
+    moved = select(Run).where(Run.home == wallet, Run.playbook == MOVE, Run.state == "succeeded")
+    alive = set(db.exec(select(Host.name).where(col(Host.state).in_(("ready", "draining")))))
+    for run in db.exec(moved.order_by(col(Run.id).desc()).limit(8)):
+        for host in (run.host, run.input["source"]):
+            if host in alive and host != home.host:
+                home.host, home.generation, home.base = host, home.generation + 2, run.input["name"]
+                db.add(home)
+                db.flush()
+                return True
+    return False
+
+
 def request(db: Session, run_id: int) -> dict[str, Any]:
     """What the playbook of one move is asked."""
     run = db.exec(select(Run).where(Run.id == run_id)).one()
@@ -96,9 +131,11 @@ def give_up(db: Session, run: Run) -> None:
         db.flush()
 
 
-def finish_replica(run: Run, outcome: RunOutcome, now_ms: int) -> None:
-    """A replica that failed is tried again some times; the next session leaves another one anyway."""
+def finish_alone(db: Session, run: Run, outcome: RunOutcome, now_ms: int) -> None:
+    """A move for which nobody waits; tried again some times. Another session leaves another replica."""
     if outcome.succeeded and outcome.result.get("ok"):
+        if run.input["close"]:
+            arrived(db, run)
         runs.settle_run(run, "succeeded", now_ms, outcome.result, None)
         return
     error = outcome.error_code or outcome.result.get("code") or "run_failed"
@@ -106,6 +143,8 @@ def finish_replica(run: Run, outcome: RunOutcome, now_ms: int) -> None:
         runs.again(run, now_ms, 10 * runs.backoff_ms(run.attempts), outcome.result, error)
     else:
         runs.settle_run(run, "failed", now_ms, outcome.result, error)
+        if run.input["close"]:
+            give_up(db, run)
 
 
 def _replica_host(db: Session, home: Home) -> str | None:

@@ -102,7 +102,7 @@ def register(
             changed = changed or getattr(host, field) != value
             setattr(host, field, value)
         if host.state == "removed":
-            host.state, changed = "ready", True
+            host.state, host.drain, changed = "ready", False, True
         db.add(host)
         db.flush()
         changed = _register_gpus(db, name, gpus) or changed

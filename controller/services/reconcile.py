@@ -58,7 +58,9 @@ def reconcile(deps: Deps) -> int:
 
 
 def _mark_silent(db: Session, now: int) -> None:
-    silent = select(Host).where(Host.state == "ready", col(Host.last_report_at_ms) < now - SILENT_MS)
+    silent = select(Host).where(
+        col(Host.state).in_(("ready", "draining")), col(Host.last_report_at_ms) < now - SILENT_MS
+    )
     for host in db.exec(silent.with_for_update(skip_locked=True, key_share=True)):
         host.state = "lost"
         db.add(host)

@@ -52,7 +52,7 @@ def finish(deps: Deps, taken: runs.Taken, outcome: RunOutcome) -> bool:
     if taken.playbook == runs.CHECK:
         return gpu_hygiene.finish_check(deps, taken, outcome)
     if taken.playbook == home_moves.MOVE and taken.session is None:
-        return _finish_replica(deps, taken, outcome)
+        return _finish_move(deps, taken, outcome)
     if taken.slot is not None and taken.session is None:
         return pool_runs.finish(deps, taken, outcome)
     if taken.slot is None or taken.session is None:
@@ -109,14 +109,14 @@ def _moved(db: Session, at: _Locked, outcome: RunOutcome, now: int) -> None:
         _not_started(db, at, error, "elsewhere", now)
 
 
-def _finish_replica(deps: Deps, taken: runs.Taken, outcome: RunOutcome) -> bool:
+def _finish_move(deps: Deps, taken: runs.Taken, outcome: RunOutcome) -> bool:
     with deps.database.begin() as db:
         run = runs.lock_taken(db, taken)
         if run is None:
             return False
         now = deps.clock.now_ms()
         runs.note_way(run, taken, outcome, now)
-        home_moves.finish_replica(run, outcome, now)
+        home_moves.finish_alone(db, run, outcome, now)
         db.add(run)
     return True
 

@@ -37,6 +37,7 @@ CREATE TABLE host (
     state VARCHAR NOT NULL,
     simulated BOOLEAN NOT NULL,
     gateway_url VARCHAR NOT NULL,
+    drain BOOLEAN NOT NULL,
     boot_id VARCHAR,
     last_report_at_ms BIGINT,
     CONSTRAINT pk_host PRIMARY KEY (name),
