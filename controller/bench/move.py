@@ -21,7 +21,6 @@ from controller.bench import move_place
 from controller.bench.figures import Outcome
 from controller.bench.move_place import WALLET, Place
 from controller.errors import AxonosError
-from controller.services.ports import RunOutcome
 
 PLAYBOOK = "home_move.yml"
 PER_MILLE = 10
@@ -34,7 +33,7 @@ class Measure:
     """The home's way between two places. `play` is a provisioner's `run`."""
 
     places: tuple[Place, Place]
-    play: Callable[..., RunOutcome]
+    play: Callable[..., Any]
     told: Callable[[str], None]
     seed: int
     generation: int = 0
@@ -85,7 +84,7 @@ class Measure:
         """A session's work."""
         move_place.change(self.here.home, PER_MILLE, self.seed + next(self.numbers))
 
-    def _carry(self, name: str, *, close: bool) -> RunOutcome:
+    def _carry(self, name: str, *, close: bool) -> Any:
         asked = {"instance": self.here.config.instance, "home": WALLET, "name": name}
         outcome = self.play(
             run_id=next(self.numbers),
@@ -101,7 +100,7 @@ class Measure:
         self.sent += int(outcome.result.get("bytes_sent") or 0)
         return outcome
 
-    def _must(self, outcome: RunOutcome) -> None:
+    def _must(self, outcome: Any) -> None:
         if not outcome.succeeded:
             raise AxonosError(f"the home was not moved: {outcome.error_code} {outcome.result.get('message')}")
 
