@@ -7,6 +7,7 @@ environment there and hands over to `axonos`. It is no installer of services: `a
 from __future__ import annotations
 
 import argparse
+import errno
 import fcntl
 import json
 import os
@@ -45,7 +46,10 @@ def main(argv: list[str]) -> int:
         sys.stderr.write("\naxonos: interrupted. Run `make up` again: it continues where it stopped.\n")
         return INTERRUPTED
     except OSError as error:
-        sys.stderr.write(f"axonos: {error}\n  What to do: mend that, then run it again.\n")
+        full = "the disk is full: " if error.errno == errno.ENOSPC else ""
+        sys.stderr.write(
+            f"axonos: {full}{error}\n  What to do: mend that, then run it again: it continues.\n"
+        )
         return FAILED
 
 

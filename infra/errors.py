@@ -13,17 +13,23 @@ class InfraError(Exception):
 
     code: ClassVar[str] = "infra_error"
     retry: ClassVar[bool] = False
+    to_do: ClassVar[str] = "Mend that, then run it again: it continues. `axonos doctor` looks at every part."
 
     def __init__(self, message: str | None = None) -> None:
         """Args: a message instead of the docstring."""
         self.message = message or (type(self).__doc__ or "").strip()
         super().__init__(self.message)
 
+    def advice(self) -> str:
+        """The reader's next step, where the message does not say it already."""
+        return f"\n  What to do: {self.to_do}" if self.to_do else ""
+
 
 class StackConfigInvalid(InfraError):
     """The stack's configuration has problems; nothing was changed."""
 
     code = "stack_config_invalid"
+    to_do = "Correct that, then run it again."
 
 
 class CliUnavailable(InfraError):
@@ -31,6 +37,7 @@ class CliUnavailable(InfraError):
 
     code = "pulumi_cli_unavailable"
     retry = True
+    to_do = "Check the network, or put a `pulumi` on PATH; then run it again: a broken-off build continues."
 
 
 class StackBusy(InfraError):
@@ -38,6 +45,7 @@ class StackBusy(InfraError):
 
     code = "stack_busy"
     retry = True
+    to_do = ""
 
 
 class Interrupted(InfraError):
@@ -45,6 +53,7 @@ class Interrupted(InfraError):
 
     code = "interrupted"
     retry = True
+    to_do = ""
 
 
 class ImageRefused(InfraError):

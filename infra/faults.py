@@ -14,8 +14,9 @@ class Fault(InfraError):
     """Something this machine cannot give."""
 
     code = "fault"
+    to_do = ""  # each says its own
 
     def __init__(self, what: str, to_do: str, status: int = FAILED) -> None:
         """Args: what is wrong, the reader's next step, the program's exit status."""
         super().__init__(f"{what}\n  What to do: {to_do}")
-        self.status = status
+        self.what, self.status = what, status

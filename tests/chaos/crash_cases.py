@@ -1,10 +1,14 @@
-"""Which fault hits which step: every pair there is, in an order that the seed gives, in batches of one fault."""
+"""Which fault hits which step: every pair there is, in an order that the seed gives, in batches of one fault.
+
+Faults take turns, so that a short sample has every one of them.
+"""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from crash_points import POINTS, Point, faults
 
@@ -40,12 +44,14 @@ def _grouped(rng: random.Random) -> list[tuple[str, tuple[Point, ...]]]:
     for point in POINTS:
         for fault in faults(point):
             by_fault.setdefault(fault, []).append(point)
-    made: list[tuple[str, tuple[Point, ...]]] = []
+    turns: list[list[tuple[str, tuple[Point, ...]]]] = []
     for fault, points in sorted(by_fault.items()):
         rng.shuffle(points)
-        made += [(fault, (point,)) for point in points if point.alone]
+        mine = [(fault, (point,)) for point in points if point.alone]
         for op, size in (("claim", WAITING), ("", AT_ONCE)):
             together = [p for p in points if not p.alone and (p.op == "claim") == (op == "claim")]
-            made += [(fault, tuple(together[i : i + size])) for i in range(0, len(together), size)]
-    rng.shuffle(made)
-    return made
+            mine += [(fault, tuple(together[i : i + size])) for i in range(0, len(together), size)]
+        rng.shuffle(mine)
+        turns.append(mine)
+    rng.shuffle(turns)
+    return [batch for turn in zip_longest(*turns) for batch in turn if batch]

@@ -77,7 +77,7 @@ POINTS = (
 BY_NAME = {point.name: point for point in POINTS}
 # Who can be killed where: `self` is the process that stands at the point.
 EVERYWHERE = ("self", "web", "worker", "gateway", "guard", "postgres", "dockerd", "warm", "container")
-ON_HOST = ("ansible", "disk-full", "engine-refuses", "image-missing", "slow", "dead")
+ON_HOST = ("ansible", "disk-full", "engine-refuses", "image-missing", "slow", "silent")
 
 
 def faults(point: Point) -> tuple[str, ...]:

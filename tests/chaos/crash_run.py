@@ -43,6 +43,7 @@ from crash_watcher import Watcher  # noqa: E402
 
 SETTLE_S = 60
 SLOW_S = 7
+SILENT_S = 120  # longer than any run may take
 CONVERGE_GOAL_S = 10
 COLD, WARM = "medium", "small"  # only Small desktops wait in the pool
 DEAD_GOAL_S = 10
@@ -193,9 +194,22 @@ class Bench:
             self._kill_desktops([key for case in hit for key in case.watch.keys | case.watch.hit.keys])
         elif fault == "slow":
             time.sleep(SLOW_S)
+        elif fault == "silent":
+            self._wait_given_up(hit)
         self.post.disarm("go" if fault in ("self", "slow", "warm", "ansible", "container") else fault)
         if fault == "web" or any(case.point.process == "web" for case in hit):
             instance.wait_ready()
+
+    def _wait_given_up(self, hit: list[Case]) -> None:
+        """A host that does not answer at all: the platform itself has to end what it asked."""
+        self.post.disarm("silent")
+        try:
+            eventually(
+                lambda: not any(_lives(case.watch.hit.pid) for case in hit), "nobody gave up", SILENT_S
+            )
+        except TimeoutError:
+            self.tally.problems.append("a host program that never answered was not ended")
+            _kill(*(case.watch.hit.pid for case in hit))
 
     def _kill_themselves(self, hit: list[Case]) -> None:
         for name in sorted({case.point.process for case in hit} - {"host"}):
@@ -345,6 +359,13 @@ def _kill(*pids: int) -> None:
                 os.kill(pid, signal.SIGKILL)
 
 
+def _lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def _ansible_above(pid: int) -> list[int]:
     """The Ansible process that a host program was started by: the nearest one above it."""
     while pid > 1:
@@ -407,7 +428,7 @@ def measure(runs: int, seed: int, said, *, only: int | None = None, dead_control
     pairs = "one step each of create, claim, fill, stop and delete x one fault; kill -9 of web, worker, guard, gateway, host program,"
     outcome["how"] = (
         f"seed {seed}: {pairs} Ansible child, warm Ansible, container, dockerd, PostgreSQL; full disk, missing image, "
-        "refusing engine, slow and dead host; own PostgreSQL, own dockerd, real ansible-runner runs, tiny image; "
+        "refusing engine, slow and silent host; own PostgreSQL, own dockerd, real ansible-runner runs, tiny image; "
         "counted by an oracle that asks Docker, kernel, file system and PostgreSQL"
     )
     return outcome

@@ -11,7 +11,7 @@ from crash_points import POINTS, faults
 from crash_run import measure
 
 pytestmark = pytest.mark.integration
-SEED, RUNS = 20, 36
+SEED, RUNS = 20, 34
 NEVER = ("orphans", "untrue_states", "double_gpus", "billed_without_proof_ms", "bills_that_do_not_add_up")
 
 
@@ -33,6 +33,17 @@ def test_every_pair_of_step_and_fault_comes_once_before_any_comes_again():
 def test_a_batch_is_the_same_whenever_it_is_made():
     assert list(islice(batches(7), 150)) == list(islice(batches(7), 150))
     assert pairs(islice(batches(7), 20)) != pairs(islice(batches(8), 20))
+
+
+def test_the_sample_has_every_fault_and_every_operation():
+    sample, runs = [], 0
+    for batch in batches(SEED):
+        sample.append(batch)
+        runs += len(batch.points)
+        if runs >= RUNS:
+            break
+    assert {batch.fault for batch in sample} == {fault for point in POINTS for fault in faults(point)}
+    assert {point.op for batch in sample for point in batch.points} == {point.op for point in POINTS}
 
 
 @pytest.mark.parametrize("target", sorted({point.target for point in POINTS}))
