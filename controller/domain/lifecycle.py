@@ -150,7 +150,7 @@ def ending(life: Life, at_ms: int, reason: str, now_ms: int) -> Change:
     _need(life, "queued", "starting", "running", "grace")
     if life.state == "queued":
         return _change(life, "left_queue", now_ms, state="ended", ended_at_ms=now_ms, end_reason=reason)
-    until = at_ms if life.bill_until_ms is None else min(at_ms, life.bill_until_ms)
+    until = min(b for b in (at_ms, life.bill_until_ms, life.closed_at_ms) if b is not None)
     return _change(
         life, "ending", now_ms, state="ending", bill_until_ms=until, end_reason=reason, grace_until_ms=None
     )
@@ -185,13 +185,22 @@ def due(life: Life, now_ms: int, *, reconnect_ms: int, absence_ms: int) -> tuple
     return None
 
 
-def billable_until(life: Life, proof_ms: int) -> int:
+def billable_until(life: Life, proof_ms: int, absence_ms: int | None = None) -> int:
     """The instant up to which a session may be billed, given its last proof of life.
 
     The earliest of: the end instant, an open close beacon (a return makes the gap billable), the
-    last proof of life. Never before what is billed already. Source: design 4.7.
+    last proof of life, and the end of the absence that an unwatched desktop is given. Never before what
+    is billed already. Source: design 4.7.
+
+    Args:
+        life: of the session.
+        proof_ms: its last proof of life.
+        absence_ms: as in `due`; None where whoever asks has just seen somebody, or knows the end.
     """
-    bounds = [b for b in (proof_ms, life.bill_until_ms, life.closed_at_ms) if b is not None]
+    away = None
+    if absence_ms is not None and not life.detached and life.seen_at_ms is not None:
+        away = life.seen_at_ms + absence_ms
+    bounds = [b for b in (proof_ms, life.bill_until_ms, life.closed_at_ms, away) if b is not None]
     return max(min(bounds), life.billed_to_ms or 0)
 
 

@@ -118,9 +118,10 @@ def _exhaust(deps: Deps, db: Session, row: GpuSession, now: int) -> bool:
     """
     if row.state != "running" or row.billed_to_ms is None:
         return False
-    settle(db, row, now)
+    absence_ms = deps.settings.sessions.absence_s * 1000
+    settle(db, row, now, absence_ms)
     at = metering.exhausts_at(row.billed_to_ms, ledger.balance(db, row.wallet).gpu_ms, row.gpus)
-    if at > lifecycle.billable_until(life.life_of(row), proof_ms(db, row)):
+    if at > lifecycle.billable_until(life.life_of(row), proof_ms(db, row), absence_ms):
         return False
     grace_ms = deps.settings.sessions.grace_minutes * 60_000
     if not grace.granted(db, row.wallet):

@@ -26,6 +26,7 @@ USED = "used:compute"
 _RUNNING = text(
     """
     SELECT s.id, s.wallet, s.profile, s.gpus, s.billed_to_ms, s.bill_until_ms, s.closed_at_ms,
+           s.detached, s.seen_at_ms,
            slot.last_alive_ms, coalesce(a.credits - a.debits, 0) AS balance
     FROM gpu_session s
     JOIN slot ON slot.id = s.slot_id
@@ -60,17 +61,18 @@ class Metered:
     window: Window
 
 
-def settle(db: Session, row: GpuSession, now_ms: int) -> None:
+def settle(db: Session, row: GpuSession, now_ms: int, absence_ms: int | None = None) -> None:
     """Charge a locked session up to its last proof of life; nothing where there is nothing to charge.
 
     Args:
         db: open transaction that holds the session's row.
         row: in any state; only running and ending sessions have billable time.
         now_ms: server clock, for the journal's date.
+        absence_ms: as in `lifecycle.billable_until`.
     """
     if row.state not in ("running", "ending") or row.billed_to_ms is None:
         return
-    until = billable_until(life_of(row), proof_ms(db, row))
+    until = billable_until(life_of(row), proof_ms(db, row), absence_ms)
     ledger.lock_journal(db)  # so that the balance cannot move before it is charged
     balance = ledger.balance(db, row.wallet).gpu_ms
     window = metering.settle(row.billed_to_ms, until, balance, row.gpus)
@@ -103,7 +105,7 @@ def tick(deps: Deps) -> int:
         if not locks.only_one(db, "tick"):
             return 0
         ledger.lock_journal(db)
-        metered = _due(db)
+        metered = _due(db, deps.settings.sessions.absence_s * 1000)
         _charge(db, metered, now)
         if metered:
             marks = {"ids": [m.id for m in metered], "marks": [m.window.to_ms for m in metered]}
@@ -124,7 +126,7 @@ def billed_gpu_ms(db: Session, session_id: str) -> int:
     return int(db.exec(query).one() or 0)
 
 
-def _due(db: Session) -> list[Metered]:
+def _due(db: Session, absence_ms: int) -> list[Metered]:
     """Running sessions with something to charge, locked, in order of their ids."""
     left: dict[str, int] = {}
     due: list[Metered] = []
@@ -135,8 +137,10 @@ def _due(db: Session) -> list[Metered]:
             billed_to_ms=row.billed_to_ms,
             bill_until_ms=row.bill_until_ms,
             closed_at_ms=row.closed_at_ms,
+            detached=row.detached,
+            seen_at_ms=row.seen_at_ms,
         )
-        until = billable_until(life, row.last_alive_ms)
+        until = billable_until(life, row.last_alive_ms, absence_ms)
         window = metering.settle(row.billed_to_ms, until, balance, row.gpus)
         if window:
             left[row.wallet] = balance - window.charge_gpu_ms

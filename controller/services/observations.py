@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlmodel import Session, col, select
+from sqlalchemy import text
+from sqlmodel import Session, select
 
 from controller.domain.metering import proof_of_life
 from controller.models import GpuSession, Slot
@@ -17,6 +18,25 @@ from controller.services.deps import Deps
 
 CLOCK_STEP_MS = 1_000
 LIST_AGE_MS = 5_000  # a container younger than this may be missing from a list that was being made
+
+
+_KNOWN = """
+    SELECT id, state, container_id, started_at_ms, last_alive_ms FROM slot
+    WHERE host = :host AND state <> 'gone' ORDER BY id"""
+_PROVE = text(
+    "UPDATE slot SET last_alive_ms = greatest(last_alive_ms, CAST(:at AS bigint)) WHERE id = ANY(:ids)"
+)
+
+
+@dataclass(frozen=True)
+class Known:
+    """A slot of a host as the database has it."""
+
+    id: str
+    state: str
+    container_id: str | None
+    started_at_ms: int | None
+    last_alive_ms: int | None
 
 
 @dataclass(frozen=True)
@@ -70,11 +90,13 @@ def note(deps: Deps, db: Session, host: str, slots: list[dict[str, Any]], at_ms:
     now = deps.clock.now_ms()
     containers = parse(slots)
     known = _known(db, host, lock=True)
+    alive = []
     for slot in known:
         seen = containers.get(slot.id)
         if seen and seen.state == "running" and _same(slot, seen) and slot.last_alive_ms is not None:
-            slot.last_alive_ms = proof_of_life(slot.last_alive_ms, at_ms, now)
-            db.add(slot)
+            alive.append(slot.id)
+    # One statement for all of a host; `proof_of_life` with what each row holds by then.
+    db.connection().execute(_PROVE, {"ids": alive, "at": proof_of_life(None, at_ms, now)})
     ours = {slot.id for slot in known}
     return sorted(s for s, seen in containers.items() if s not in ours and seen.state != "missing")
 
@@ -94,21 +116,19 @@ def act(deps: Deps, host: str, slots: list[dict[str, Any]], at_ms: int) -> int:
     return len(lost) + pool_reports.drop_lost(deps, host, slots, at_ms)
 
 
-def _known(db: Session, host: str, *, lock: bool) -> list[Slot]:
-    query = select(Slot).where(Slot.host == host, Slot.state != "gone").order_by(col(Slot.id))
-    if lock:
-        query = query.with_for_update(key_share=True).execution_options(populate_existing=True)
-    return list(db.exec(query))
+def _known(db: Session, host: str, *, lock: bool) -> list[Known]:
+    query = f"{_KNOWN} FOR NO KEY UPDATE" if lock else _KNOWN
+    return [Known(*row) for row in db.connection().execute(text(query), {"host": host})]
 
 
-def _same(slot: Slot, seen: Seen) -> bool:
+def _same(slot: Known, seen: Seen) -> bool:
     """The container we started, running since then; one that was started again is another desktop."""
     if None not in (slot.container_id, seen.container_id) and slot.container_id != seen.container_id:
         return False
     return (seen.started_at_ms or 0) <= (slot.started_at_ms or 2**62) + CLOCK_STEP_MS
 
 
-def _lost(slot: Slot, seen: Seen | None, at_ms: int) -> Lost | None:
+def _lost(slot: Known, seen: Seen | None, at_ms: int) -> Lost | None:
     """Only a slot that was up can be lost; an intended one is the start run's business."""
     if slot.state != "up" or at_ms < (slot.started_at_ms or 0) + LIST_AGE_MS:
         return None

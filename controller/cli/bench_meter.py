@@ -1,0 +1,23 @@
+"""`axonos bench meter`: is every GPU-millisecond billed once, and how long does a tick take."""
+
+from __future__ import annotations
+
+import click
+
+from controller.bench import meter as meter_bench
+from controller.cli.bench_output import show
+
+
+@click.command()
+@click.option("--sessions", default=10_000, show_default=True, type=click.IntRange(1), help="How many.")
+@click.option("--hours", default=24.0, show_default=True, type=click.FloatRange(1), help="Simulated.")
+@click.option("--step-s", default=300, show_default=True, type=click.IntRange(2), help="Between two ticks.")
+@click.option("--seed", default=1, show_default=True, help="Decides people, clocks and faults.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+def meter(sessions: int, hours: float, step_s: int, seed: int, *, as_json: bool) -> None:
+    """A day of many sessions with kills, restarts and stepped clocks; an oracle recomputes every bill.
+
+    Needs the source tree; brings its own PostgreSQL. Faults planted in the product must be found.
+    """
+    words = [f"--sessions={sessions}", f"--hours={hours}", f"--step-s={step_s}", f"--seed={seed}"]
+    show(meter_bench.run(words, quiet=as_json), as_json=as_json)
