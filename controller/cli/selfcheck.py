@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -27,7 +28,8 @@ def selfcheck(config: Path | None, screenshot: Path | None, as_json: bool) -> No
     if settings.mode != "local":
         raise Refused("The self-check pays with play money: it needs local mode.")
     target = screenshot or settings.state_dir / "selfcheck.png"
-    report = journey.run(settings.web.origin, target, (lambda _: None) if as_json else _say)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the session it launched is ended first
+    report = journey.run(settings.web.origin, target, lambda text: _say(text, as_json=as_json))
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(report)))
     else:
@@ -35,8 +37,8 @@ def selfcheck(config: Path | None, screenshot: Path | None, as_json: bool) -> No
     sys.exit(0 if report.ok else 1)
 
 
-def _say(text: str) -> None:
-    click.echo(f"  {text}")
+def _say(text: str, *, as_json: bool) -> None:
+    click.echo(f"  {text}", err=as_json)
 
 
 def _summary(report: journey.Report) -> str:

@@ -148,10 +148,12 @@ def who(deps: Deps, token: str | None) -> Visitor | None:
     return Visitor(row.wallet, row.csrf_token, row.expires_at_ms)
 
 
-def sign_out(deps: Deps, token: str | None) -> None:
-    """End a browser session. Unknown tokens are no error."""
+def sign_out(deps: Deps, token: str | None, *, everywhere: bool = False) -> None:
+    """End a browser session; `everywhere` ends all of its wallet's. Unknown tokens are no error."""
+    this = col(WebSession.token_hash) == hash_secret(token or "")
     with deps.database.begin() as db:
-        db.exec(delete(WebSession).where(col(WebSession.token_hash) == hash_secret(token or "")))
+        mine = col(WebSession.wallet).in_(select(WebSession.wallet).where(this)) if everywhere else this
+        db.exec(delete(WebSession).where(mine))
 
 
 def rate_limit(deps: Deps, scope: str, subject: str, limit: int, window_s: int) -> None:

@@ -13,6 +13,7 @@ from controller.web.context import (
     browser_hash,
     cookie,
     deps,
+    flag_field,
     session_token,
     text_field,
     visitor,
@@ -52,7 +53,7 @@ def sign_in() -> Response:
 
 @blueprint.post("/sign-out")
 def sign_out() -> Response:
-    wallets.sign_out(deps(), session_token())
+    wallets.sign_out(deps(), session_token(), everywhere=flag_field("everywhere"))
     response = answer({"signed_out": True})
     response.delete_cookie(cookie("session"), secure=_secure())
     return response

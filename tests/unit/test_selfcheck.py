@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from controller.selfcheck import journey
 from controller.selfcheck.visitor import VisitFailed
 
+command = importlib.import_module("controller.cli.selfcheck")
 CREDITED = 7_200_000
 SAVED = {"profile": "small"}
 
@@ -131,3 +136,27 @@ def test_a_statement_that_does_not_add_up_is_a_failure(visit, changes):
 def test_a_desktop_that_is_not_offered_again_is_a_failure(visit):
     report, _, _ = visit(saved=None)
     assert report.problem.startswith("find it saved: ")
+
+
+def test_ended_from_outside_it_ends_its_session_first(visit, monkeypatch, tmp_path):
+    """As `make up` does on Ctrl-C: by SIGTERM, while the desktop is awaited."""
+
+    class Local:
+        mode, state_dir = "local", tmp_path
+        web = type("Web", (), {"origin": "http://localhost:1"})
+
+    did: list[str] = []
+    former = signal.getsignal(signal.SIGTERM)
+    changes = {
+        "wait_running": lambda _: os.kill(os.getpid(), signal.SIGTERM),
+        "end": lambda *_: did.append("end"),
+    }
+    monkeypatch.setattr(journey, "Visitor", type("ThisVisitor", (FakeVisitor,), changes))
+    monkeypatch.setattr(command, "load_settings", lambda _: Local)
+    try:
+        done = CliRunner().invoke(command.selfcheck, ["--json"])
+    finally:
+        signal.signal(signal.SIGTERM, former)
+    assert done.exit_code != 0
+    assert did == ["end"]
+    assert "launch" in done.stderr

@@ -205,6 +205,13 @@ def test_signing_out_ends_it_on_the_server(site: Site) -> None:
     assert browser.get("/api/v1/me").status_code == 401
 
 
+def test_signing_out_everywhere_ends_all_of_the_wallets_browsers_and_nobody_elses(site: Site) -> None:
+    here, there, bob = site.browser().sign_in(), site.browser().sign_in(), site.browser().sign_in(BOB)
+    assert here.post("/api/v1/sign-out", {"everywhere": "yes"}).status_code == 400
+    assert here.post("/api/v1/sign-out", {"everywhere": True}).status_code == 200
+    assert [one.get("/api/v1/me").status_code for one in (here, there, bob)] == [401, 401, 200]
+
+
 def test_a_session_ends_after_twelve_hours(site: Site) -> None:
     browser = site.browser().sign_in()
     site.clock.advance(12 * 3_600_000)
