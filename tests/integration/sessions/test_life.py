@@ -171,6 +171,17 @@ def test_detached_keeps_running_and_billing_and_unwatched_does_not(platform, run
     assert platform.balance() == 27 * MINUTE
 
 
+def test_a_tick_before_the_look_bills_no_more_than_the_absence(platform, running):
+    sessions.attach(platform.deps, WALLET, running)
+    ((ready, seen),) = platform.rows("SELECT ready_at_ms, seen_at_ms FROM gpu_session")
+    platform.pass_time(10 * MINUTE)
+    unwatched = seen - ready + 180_000
+    assert platform.balance() == HOUR - unwatched
+    assert expiry.expire(platform.deps) == 1
+    platform.work()
+    assert (state(platform, running), platform.balance()) == ("ended", HOUR - unwatched)
+
+
 def test_grace_begins_at_the_exact_instant_and_a_top_up_ends_it(platform, running):
     sessions.detach(platform.deps, WALLET, running)
     ((ready,),) = platform.rows("SELECT ready_at_ms FROM gpu_session")
