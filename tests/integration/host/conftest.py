@@ -2,9 +2,15 @@
 
 import os
 import subprocess
+import sys
 import uuid
+from pathlib import Path
 
 import pytest
+
+# The sessions' kit is used here, too: a platform whose hosts a test brings itself.
+sys.path.append(str(Path(__file__).parents[1] / "sessions"))
+
 from hostkit import TestHost, build_image, run, write_config
 from shell_kit import build_shell_image
 

@@ -223,7 +223,7 @@ def test_time_left_stands_in_the_prompt_and_warnings_come_to_every_terminal(shel
         assert deliver(shells.config, warn)
         for terminal in (first, second):
             terminal.wait_for("*** AxonOS: Less than 3 minutes of credit left. ***")
-        assert clocks.show(shells.config, Clock(shells.slot().id, "grace", 0, 7_200_000), now * 1000)
+        assert clocks.show(shells.config, Clock(shells.slot().id, "grace", 0, 7_170_000), now * 1000)
         first.type("")
         first.wait_for("[grace 1h 59m]")
         assert shells.stop()["ok"]

@@ -15,8 +15,8 @@ export function drawSession(target) {
 }
 
 function intro() {
-  return h("header", { class: "intro" }, h("h1", {}, "Launch a desktop"),
-    h("p", { class: "lead" }, "Pick the smallest profile that fits your work. You pay wall-clock minutes times GPUs, from the moment the desktop is ready."));
+  return h("header", { class: "intro" }, h("h1", {}, state.kind === "ssh" ? "Launch a shell" : "Launch a desktop"),
+    h("p", { class: "lead" }, "Pick the smallest profile that fits your work. You pay wall-clock minutes times GPUs, from the moment it is ready."));
 }
 
 function live(session) {
