@@ -13,7 +13,7 @@ from controller.domain.metering import minutes_left
 from controller.domain.profiles import GPU_MS_PER_MINUTE, PROFILES, Profile
 from controller.errors import BadInput, NotEnoughCredit, ProfileTooLarge, SessionAlreadyLive, UnknownProfile
 from controller.models import GpuSession, QueuePlace
-from controller.services import ledger, life, locks, placing, pool, ssh_keys
+from controller.services import ledger, life, locks, placing, pool, queue_views, ssh_keys
 from controller.services.deps import Deps
 from controller.services.session_reads import view
 from controller.services.session_views import ProfileView, SessionView
@@ -85,7 +85,7 @@ def claim(
             )
             db.flush()
             placing.plan(deps, db)
-            return view(db, row)
+            return queue_views.told(db, row, view(db, row), deps.clock.now_ms())
     except IntegrityError as error:
         if _LIVE_WALLET in str(error.orig):
             raise SessionAlreadyLive from error

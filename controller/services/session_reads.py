@@ -7,7 +7,7 @@ from sqlmodel import Session, col, select
 
 from controller.domain.lifecycle import FINAL, LIVE
 from controller.models import GpuSession, Run, RunEvent, WarmDesktop
-from controller.services import ssh_access
+from controller.services import queue_views, ssh_access
 from controller.services.deps import Deps
 from controller.services.metering import billed_gpu_ms
 from controller.services.runs import START
@@ -19,7 +19,7 @@ def current(deps: Deps, wallet: str) -> SessionView | None:
     with deps.database.begin() as db:
         query = select(GpuSession).where(GpuSession.wallet == wallet, col(GpuSession.state).in_(sorted(LIVE)))
         row = db.exec(query).first()
-        return view(db, row) if row else None
+        return queue_views.told(db, row, view(db, row), deps.clock.now_ms()) if row else None
 
 
 def saved(deps: Deps, wallet: str) -> SavedView | None:

@@ -37,8 +37,21 @@ function queued(session) {
     h("div", { class: "stage" }, h("div", { class: "place num" }, session.queue_position ?? "…"),
       h("div", {}, h("h1", {}, session.queue_position === 1 ? "You are next" : "You are in the queue"), h("p", { class: "sub" }, reason(session)))),
     facts(["Profile", `${profileTitle(session.profile)}, ${session.gpus} GPU${session.gpus > 1 ? "s" : ""}`], ["Waiting for", duration(now() - session.claimed_at_ms)], ["Billed so far", "nothing"]),
+    promised(session.queue),
     h("p", { class: "sub" }, "It starts by itself when GPUs free up, even if you close this page. A smaller request that fits the free GPUs may start before yours."),
     h("p", { class: "actions" }, button("leave", "Leave the queue", () => endSession(session), true), notifyButton()));
+}
+
+const at = new Intl.DateTimeFormat(undefined, { weekday: "short", hour: "2-digit", minute: "2-digit" });
+
+/** The promise, the guess and what is ahead; GPU counts only, nobody's name. */
+function promised(queue) {
+  if (!queue) return null;
+  const ahead = queue.ahead.length ? queue.ahead.map((gpus) => `${gpus} GPU${gpus > 1 ? "s" : ""}`).join(", ") : "nobody";
+  return [
+    facts(queue.latest_start_ms ? ["Starts no later than", at.format(queue.latest_start_ms)] : null, queue.probable_start_ms ? ["Probably by", at.format(queue.probable_start_ms)] : null, ["Ahead of you", ahead]),
+    queue.broken_why ? h("p", { class: "why-not", role: "alert" }, `This promise cannot be kept: ${queue.broken_why}. It starts as soon as it can.`) : null,
+  ];
 }
 
 const reason = (session) => {
