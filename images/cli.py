@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import click
 
 from images.ci import run_ci
+from images.cli_supply import check, diff, sbom, sign
 from images.desktop.build import LOCK, WHEELS, WHEELS_LOCK, private_apt, resolve
 from images.desktop.errors import ImageError
 from images.desktop.lock import difference, read_lock
@@ -38,6 +39,10 @@ def image() -> None:
 
     Exit codes: 0 done, 1 failed (the message says why), 2 wrong usage.
     """
+
+
+for command in (sbom, diff, sign, check):
+    image.add_command(command)
 
 
 @image.command()
