@@ -18,6 +18,7 @@ def test_pages_entries_and_export_add_up_to_the_balance(bank: Bank, monkeypatch:
     monkeypatch.setattr(statement, "PAGE", 7)
     session = bank.claim()
     bank.work()
+    presence.detach(bank.deps, WALLET, session)  # a desktop that nobody watches ends by itself
     for minute in range(23):
         bank.pass_time(MINUTE + minute)
         if minute == 11:
