@@ -16,6 +16,7 @@ from typing import Any
 
 from infra.built_image import built_image
 from infra.docker_engine import docker_answers
+from infra.doctor.chains import Answer, look_at_nodes, look_at_watchers
 from infra.errors import InfraError
 from infra.first.machine import check_disk, check_system
 from infra.instance import Instance
@@ -49,9 +50,6 @@ def run_checks(instance: Instance) -> list[Check]:
             ok, message, to_do = False, f"{type(error).__name__}: {error}", AGAIN
         found.append(Check(name, ok, message, "" if ok else to_do or AGAIN))
     return found
-
-
-Answer = tuple[bool, str, str]
 
 
 def _system(_: Instance) -> Answer:
@@ -97,16 +95,7 @@ def _postgres(instance: Instance) -> Answer:
 
 
 def _chain(instance: Instance) -> Answer:
-    record = json.loads((instance.state / "chain" / "deployment.json").read_text())
-    body = {"jsonrpc": "2.0", "id": 1, "method": "eth_getBlockByNumber", "params": ["0x0", False]}
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{instance.chain_port}",
-        json.dumps(body).encode(),
-        {"Content-Type": "application/json"},
-    )
-    with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
-        same = json.load(answer)["result"]["hash"] == record["genesis_hash"]
-    return same, "the chain of the record" if same else "another chain than the recorded one", AGAIN
+    return look_at_nodes(instance.config)
 
 
 def _web(instance: Instance) -> Answer:
@@ -140,8 +129,7 @@ def _guard(instance: Instance) -> Answer:
 
 
 def _watcher(instance: Instance) -> Answer:
-    why = _status(instance).get("watcher", {}).get("stopped_why")
-    return why is None, why or "reads the chain", "See `axonos logs worker`."
+    return look_at_watchers(_status(instance))
 
 
 @cache
@@ -167,11 +155,11 @@ CHECKS: dict[str, Callable[[Instance], Answer]] = {
     "desktop image": _image,
     "homes": _homes,
     "postgres": _postgres,
-    "chain": _chain,
+    "chains": _chain,
     "web": _web,
     "gateway": _gateway,
     "worker": _worker,
     "runs": _runs,
     "guard": _guard,
-    "watcher": _watcher,
+    "watchers": _watcher,
 }

@@ -61,3 +61,18 @@ def test_packages_are_pinned_to_one_version() -> None:
     for name, version in wanted.items():
         assert locked[f"node_modules/{name}"]["version"] == version
         assert locked[f"node_modules/{name}"]["integrity"].startswith("sha512-")
+
+
+def test_scripts_import_each_other_one_way() -> None:
+    imported = {
+        path.resolve(): {
+            (path.parent / source).resolve()
+            for source in re.findall(r"from \"(\.[^\"]+)\"", path.read_text())
+        }
+        for path in SCRIPTS
+    }
+    while leaves := {path for path, needs in imported.items() if not needs & imported.keys()}:
+        imported = {path: needs for path, needs in imported.items() if path not in leaves}
+    assert sorted(path.name for path in imported) == [], (
+        "these import each other in a circle, or one that does"
+    )

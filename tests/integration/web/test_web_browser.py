@@ -192,6 +192,23 @@ def test_another_account_in_the_wallet_signs_out(
     expect(page.get_by_role("heading", name="Connect your wallet")).to_be_visible()
 
 
+def test_signing_out_everywhere_signs_another_browser_of_the_wallet_out(
+    visitor: BrowserContext, site: Running, wallet: InjectedWallet
+) -> None:
+    page = visitor.new_page()
+    sign_in(page, site, "Test <b>Wallet</b>")
+    jar = visitor.cookies()
+    page.context.clear_cookies()
+    sign_in(page, site, "Test <b>Wallet</b>")
+    shot(page, "signed-in-header")
+    page.get_by_role("button", name="everywhere").click()
+    expect(page.get_by_role("heading", name="Connect your wallet")).to_be_visible()
+    page.context.clear_cookies()
+    page.context.add_cookies(jar)  # the other browser's
+    page.reload()
+    expect(page.get_by_role("heading", name="Connect your wallet")).to_be_visible()
+
+
 def test_keyboard_alone_reaches_the_launch_button(visitor: BrowserContext, site: Running) -> None:
     page = visitor.new_page()
     page.goto(f"{site.origin}/launch")

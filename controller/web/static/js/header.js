@@ -1,4 +1,4 @@
-// The frame of every page: sign out, and times in the reader's own zone.
+// The frame of every page: sign out, here or everywhere, and times in the reader's own zone.
 import { post, whoAmI } from "./api.js";
 import { $, shortAddress, toast } from "./dom.js";
 
@@ -7,9 +7,11 @@ export function showSignedIn(wallet) {
   if (wallet && $("[data-address]")) $("[data-address]").textContent = shortAddress(wallet);
 }
 
-export async function signOut() {
+export const signOut = () => leave({});
+
+async function leave(body) {
   try {
-    if (await whoAmI()) await post("sign-out");
+    if (await whoAmI()) await post("sign-out", body);
     location.assign("/launch");
   } catch (error) {
     toast(error.message, "bad");
@@ -17,6 +19,7 @@ export async function signOut() {
 }
 
 $("[data-sign-out]")?.addEventListener("click", signOut);
+$("[data-sign-out-everywhere]")?.addEventListener("click", () => leave({ everywhere: true }));
 const zoned = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 for (const time of document.querySelectorAll("time[data-ms]")) {
   time.dateTime = new Date(Number(time.dataset.ms)).toISOString();

@@ -6,9 +6,10 @@ import { hashField } from "./deposits.js";
 import { review } from "./review.js";
 import { chainOf, send } from "./sending.js";
 import { since } from "./ticking.js";
-import { walletList } from "./wallet-card.js";
+import { walletList } from "./wallet-list.js";
 import { signOut } from "./header.js";
-import { state, doing, draw } from "./launch.js";
+import { doing, draw } from "./page.js";
+import { state } from "./state.js";
 
 const HOURS = [1, 10, 100];
 

@@ -1,7 +1,8 @@
 // The profile picker: four cards, what each costs and how long the balance lasts, and the launch button.
 import { h, duration } from "./dom.js";
-import { state, draw, refresh } from "./launch.js";
-import { launchClick } from "./session-panel.js";
+import { launchClick } from "./claims.js";
+import { draw, refresh } from "./page.js";
+import { state } from "./state.js";
 
 export function picker(asSecondChoice) {
   const list = state.profiles;

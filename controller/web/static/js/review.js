@@ -4,7 +4,7 @@ import { h, duration } from "./dom.js";
 import { minutesText, symbol } from "./money.js";
 import { chainOf, STEPS } from "./sending.js";
 import { until } from "./ticking.js";
-import { state } from "./launch.js";
+import { state } from "./state.js";
 
 const time = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const fact = (name, ...value) => h("div", {}, h("dt", {}, name), h("dd", {}, value));

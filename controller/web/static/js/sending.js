@@ -4,8 +4,9 @@ import { post } from "./api.js";
 import { $, announce, tokens, toast } from "./dom.js";
 import { amountFor, symbol, worth } from "./money.js";
 import { ensureChain, lacking, transfer } from "./transfer.js";
-import { remember } from "./deposits.js";
-import { state, doing, draw } from "./launch.js";
+import { doing, draw } from "./page.js";
+import { remember } from "./sent.js";
+import { state } from "./state.js";
 
 export const STEPS = {
   quote: "Asking for a price that holds…",

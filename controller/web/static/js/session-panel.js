@@ -1,9 +1,11 @@
 // The left side of the launch page: what is live, what is saved, or the profile picker.
-import { h, draw, ask, duration, minutes, toast, pause } from "./dom.js";
-import { get, post } from "./api.js";
+import { h, draw, ask, duration, minutes } from "./dom.js";
+import { post } from "./api.js";
+import { endThenFresh, launchClick } from "./claims.js";
+import { doing, draw as redraw, goTo } from "./page.js";
 import { picker } from "./profile-picker.js";
 import { shellPanel } from "./shell-panel.js";
-import { state, doing, goTo, now, draw as redraw } from "./launch.js";
+import { now, state } from "./state.js";
 
 const profileTitle = (name) => state.profiles.find((profile) => profile.name === name)?.title || name;
 
@@ -117,24 +119,6 @@ function freshButton(session) {
     const text = `This ends the running session first. Then a new ${profileTitle(session.profile)} desktop starts with clean settings: every file stays, old desktop settings are moved aside.`;
     if (await ask("End it and start fresh?", text, "End and start fresh")) doing("fresh", () => endThenFresh(session));
   }, true);
-}
-
-async function endThenFresh(session) {
-  await post(`sessions/${session.id}/end`);
-  for (let tries = 0; tries < 80 && (await get("sessions/current")).session; tries += 1) await pause(500);
-  await claim(session.profile, true);
-}
-
-export async function claim(profile, freshStart, kind = "desktop") {
-  const session = await post("sessions", { profile, fresh_start: freshStart, kind });
-  localStorage.setItem("axonos.profile", profile);
-  state.opening = session.id;
-  state.session = session;
-}
-
-export function launchClick(profile, freshStart = false, kind = "desktop") {
-  if (!state.me) { toast("Connect your wallet first."); return; }
-  doing("launch", () => claim(profile, freshStart, kind));
 }
 
 function savedPanel(saved) {

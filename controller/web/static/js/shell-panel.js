@@ -1,6 +1,6 @@
 // A shell on the launch page: how to reach it, how long it lasts, and its end.
 import { h, duration, minutes, toast } from "./dom.js";
-import { now } from "./launch.js";
+import { now } from "./state.js";
 
 const LOW_MS = 30 * 60000;
 

@@ -5,7 +5,9 @@ import { signIn } from "./sign-in.js";
 import { depositList } from "./deposits.js";
 import { payPanel } from "./payment-panel.js";
 import { signOut } from "./header.js";
-import { state, doing, draw as redraw, refreshRates, tooLow } from "./launch.js";
+import { walletList } from "./wallet-list.js";
+import { doing, draw as redraw, refreshRates } from "./page.js";
+import { state, tooLow } from "./state.js";
 
 export function drawWallet(target) {
   const paying = state.me && (state.paying ?? tooLow());
@@ -26,13 +28,6 @@ function chooseCard() {
     list.length ? walletList(list, enter) : h("p", { class: "sub" }, "No wallet was found in this browser. Install one, then reload this page."));
 }
 
-function walletList(list, onChoose) {
-  return h("ul", { class: "wallet-list" }, list.map((wallet) => h("li", {},
-    h("button", { type: "button", id: `wallet-${wallet.id}`, disabled: Boolean(state.busy), onclick: () => onChoose(wallet) },
-      wallet.icon ? h("img", { src: wallet.icon, alt: "" }) : null, wallet.name,
-      h("small", {}, state.busy === `sign-in:${wallet.id}` ? "waiting…" : wallet.id === "org.axonos.demo" ? "play money" : "")))));
-}
-
 function balanceCard(paying) {
   const { balance } = state.me;
   const fresh = Date.now() - (state.credited || 0) < 2000;
@@ -51,5 +46,3 @@ function lasts() {
   return h("ul", { class: "lasts", "aria-label": "How long it lasts" }, lines.map((profile) =>
     h("li", {}, h("span", {}, `${profile.title}, ${profile.burn_rate}×`), h("span", { class: "num" }, duration(profile.lasts_minutes * 60000)))));
 }
-
-export { walletList };

@@ -1,0 +1,24 @@
+// Claiming a session, as the launch page does it.
+import { get, post } from "./api.js";
+import { pause, toast } from "./dom.js";
+import { doing } from "./page.js";
+import { state } from "./state.js";
+
+/** End what runs, then start with clean settings. */
+export async function endThenFresh(session) {
+  await post(`sessions/${session.id}/end`);
+  for (let tries = 0; tries < 80 && (await get("sessions/current")).session; tries += 1) await pause(500);
+  await claim(session.profile, true);
+}
+
+async function claim(profile, freshStart, kind = "desktop") {
+  const session = await post("sessions", { profile, fresh_start: freshStart, kind });
+  localStorage.setItem("axonos.profile", profile);
+  state.opening = session.id;
+  state.session = session;
+}
+
+export function launchClick(profile, freshStart = false, kind = "desktop") {
+  if (!state.me) { toast("Connect your wallet first."); return; }
+  doing("launch", () => claim(profile, freshStart, kind));
+}

@@ -1,0 +1,98 @@
+// The launch page as a whole: refresh its state from the API, run one action at a time, have its views drawn anew.
+import { get, whoAmI } from "./api.js";
+import { toast } from "./dom.js";
+import { lookAfter } from "./sent.js";
+import { state, tooLow } from "./state.js";
+
+const title = document.title;
+
+const views = [];
+
+/** A view is drawn whenever the state may have changed. */
+export const drawWith = (...drawing) => views.push(...drawing);
+
+export function draw() {
+  if (state.config) for (const view of views) view();
+}
+
+export function fail(error) {
+  if (error.status === 401) state.me = null;
+  toast(error.message, "bad");
+  draw();
+}
+
+/** Run one action at a time; its name disables what must not be clicked twice. */
+export async function doing(name, action) {
+  if (state.busy) return;
+  state.busy = name;
+  draw();
+  try {
+    await action();
+  } catch (error) {
+    fail(error);
+  }
+  state.busy = "";
+  await refresh();
+}
+
+export async function refresh() {
+  const before = state.me?.balance.gpu_ms;
+  state.me = await whoAmI();
+  if (state.me) {
+    state.offsetMs = state.me.server_now_ms - Date.now();
+    const [live, paid, sizes, list] = await Promise.all([get("sessions/current"), get("deposits"), get("profiles"), state.kind === "ssh" ? get("ssh-keys") : { keys: [] }]);
+    state.keys = list.keys;
+    noticeSession(live.session, live.saved);
+    state.deposits = paid.deposits;
+    state.profiles = sizes.profiles;
+    lookAfter().then(draw);
+    if (before !== undefined && state.me.balance.gpu_ms > before + 30000) noticeCredit();
+  } else {
+    Object.assign(state, { session: null, saved: null, deposits: [], sent: [], profiles: (await get("profiles")).profiles });
+  }
+  draw();
+}
+
+export async function refreshRates() {
+  state.rates = await get("rates");
+  draw();
+}
+
+function noticeCredit() {
+  toast(state.session && state.session.state === "running" && !state.session.detached ? "Your deposit is credited. Your desktop goes on in its tab." : "Your deposit is credited.");
+  state.credited = Date.now();
+  refreshRates().catch(() => {});
+  if (!tooLow()) state.paying = null;
+  if (state.returnTo && state.returnTo === state.session?.id) goTo(state.returnTo);
+}
+
+function noticeSession(session, saved) {
+  const was = state.session;
+  Object.assign(state, { session, saved });
+  if (session && ["queued", "starting"].includes(session.state)) remember(session.id);
+  if (state.opening && session?.id === state.opening && session.state === "running") arrived(session);
+  if (was?.state === "starting" && !session) {
+    remember("");
+    toast(`The ${was.kind === "ssh" ? "shell" : "desktop"} could not be started. Nothing was billed. ${saved?.reason || ""}`, "bad");
+  }
+  const place = session?.state === "queued" ? `(${session.queue_position ?? "…"}) In the queue` : session?.state === "starting" ? "Starting…" : "";
+  document.title = place ? `${place} · AxonOS` : title;
+}
+
+function remember(id) {
+  state.opening = id;
+  sessionStorage.setItem("axonos.opening", id);
+}
+
+/** What this page waited for is there: say so, and go to a desktop; a shell is shown right here. */
+function arrived(session) {
+  if (session.detached && session.kind !== "ssh") return;
+  remember("");
+  const shell = session.kind === "ssh";
+  const ready = `Your ${shell ? "shell" : "desktop"} is ready`;
+  document.title = ready;
+  if (document.hidden && window.Notification?.permission === "granted") new Notification(ready, { body: shell ? "The page shows how to log in." : "It is open in your browser now.", icon: "/static/img/logo.svg" });
+  if (!shell) location.assign(`/desktop/${session.id}`);
+}
+
+export const goTo = (id) => { remember(""); location.assign(state.session?.id === id && state.session.kind === "ssh" ? "/launch" : `/desktop/${id}`); };

@@ -1,0 +1,13 @@
+// What the launch page knows. Everything on it reads this; `page.js` refreshes it.
+export const state = {
+  config: null, me: null, rates: null, profiles: [], deposits: [], session: null, saved: null,
+  profile: localStorage.getItem("axonos.profile") || "small",
+  kind: localStorage.getItem("axonos.kind") === "ssh" ? "ssh" : "desktop", keys: [],
+  // The payment panel: forced open or shut, the row with other amounts, what is typed, what is being sent, what went wrong.
+  paying: location.hash === "#top-up" || null, open: "", typed: {}, typedHash: "", sending: null, problem: null, sent: [],
+  busy: "", offsetMs: 0, opening: sessionStorage.getItem("axonos.opening") || "", stale: false,
+};
+export const now = () => Date.now() + state.offsetMs;
+
+/** Whether the balance does not cover a minute of the smallest profile. */
+export const tooLow = () => Boolean(state.me) && state.me.balance.available_gpu_ms < 60000 * (state.profiles[0]?.gpus ?? 1);
