@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ from infra.built_image import built_image
 from infra.docker_engine import docker_answers
 from infra.engine_events import Recorder, drift_of, kind_of, name_of
 from infra.engine_workspace import PROJECT, make_workspace
-from infra.errors import InfraError, Interrupted
+from infra.errors import InfraError, Interrupted, PolicyRefused
 from infra.playbook_run import CANCEL
+from infra.policy import Violation, judge
 from infra.program import Image, declare
 from infra.reporting import Report, silent
 from infra.run_log import RunLogs
@@ -36,7 +38,14 @@ class OperationFailed(InfraError):
     retry = True
 
 
-def preview(config: StackConfig, *, cli: Path, report: Report = silent, image: Image = None) -> Summary:
+def preview(
+    config: StackConfig,
+    *,
+    cli: Path,
+    report: Report = silent,
+    image: Image = None,
+    released: frozenset[str] = frozenset(),
+) -> Summary:
     """What `up` would change, as far as the recorded state tells.
 
     Args:
@@ -44,9 +53,14 @@ def preview(config: StackConfig, *, cli: Path, report: Report = silent, image: I
         cli: the Pulumi CLI.
         report: told each step.
         image: the desktop image or its future; default is what the images folder records.
+        released: hosts that may end or be replaced.
+
+    Returns:
+        What would change, and the `violations` for which `up` would refuse it.
     """
-    with _engine(config, cli, report, image, None) as engine:
-        return engine.summary("preview", engine.plan())
+    with _engine(config, cli, report, image, released=released) as engine:
+        changed = engine.plan()
+        return replace(engine.summary("preview", changed), violations=engine.violations)
 
 
 def up(
@@ -56,6 +70,7 @@ def up(
     report: Report = silent,
     image: Image = None,
     stop: threading.Event | None = None,
+    released: frozenset[str] = frozenset(),
 ) -> Summary:
     """Bring the stack to the wanted state: look for drift, plan, and change what differs.
 
@@ -65,49 +80,57 @@ def up(
         report: told each step.
         image: the desktop image or its future; default is what the images folder records.
         stop: setting it interrupts, as Ctrl-C does.
+        released: hosts that may end or be replaced, because nothing runs on them any more.
 
     Returns:
         What changed and what had drifted; no changes when everything was as wanted.
 
     Raises:
         OperationFailed: with Pulumi's reason.
+        PolicyRefused: the plan is against a rule; nothing was changed.
         StackBusy: another run did not finish in time.
         Interrupted: by Ctrl-C or `stop`.
     """
     config.save()
-    with _engine(config, cli, report, image, stop) as engine:
+    with _engine(config, cli, report, image, stop, released=released) as engine:
         return engine.converge()
 
 
 def refresh(config: StackConfig, *, cli: Path, report: Report = silent) -> Summary:
     """Compare the record with the real world: names drift, changes nothing but the record."""
-    with _engine(config, cli, report, None, None) as engine:
+    with _engine(config, cli, report) as engine:
         drift = engine.look()
         return engine.summary("refresh", [], drift)
 
 
 def destroy(config: StackConfig, *, cli: Path, report: Report = silent) -> Summary:
     """Remove what the stack made in Docker. Hosts keep what playbooks set up, homes their files."""
-    with _engine(config, cli, report, None, None) as engine:
+    with _engine(config, cli, report) as engine:
         changed = engine.remove()
         return engine.summary("destroy", changed)
 
 
 def cancel(config: StackConfig, *, cli: Path, report: Report = silent) -> bool:
     """Take away a lock whose owner is dead; True if there was one. A living owner's lock stays."""
-    with _engine(config, cli, report, None, None) as engine:
+    with _engine(config, cli, report) as engine:
         return engine.unlocked
 
 
 def outputs(config: StackConfig, *, cli: Path) -> dict[str, Any]:
     """The stack's outputs as last recorded."""
-    with _engine(config, cli, silent, None, None) as engine:
+    with _engine(config, cli, silent) as engine:
         return engine.outputs()
 
 
 @contextmanager
 def _engine(
-    config: StackConfig, cli: Path, report: Report, image: Image, stop: threading.Event | None
+    config: StackConfig,
+    cli: Path,
+    report: Report,
+    image: Image = None,
+    stop: threading.Event | None = None,
+    *,
+    released: frozenset[str] = frozenset(),
 ) -> Iterator[Engine]:
     stopping = stop or threading.Event()
     chosen = image or built_image(config.state_dir / "images")
@@ -116,7 +139,7 @@ def _engine(
     )
     try:
         with waiting:
-            yield Engine(config, cli, report, chosen, stopping)
+            yield Engine(config, cli, report, chosen, stopping, released=released)
     except KeyboardInterrupt:
         raise Interrupted from None
 
@@ -125,10 +148,19 @@ class Engine:
     """One stack while it is our turn."""
 
     def __init__(
-        self, config: StackConfig, cli: Path, report: Report, image: Image, stop: threading.Event
+        self,
+        config: StackConfig,
+        cli: Path,
+        report: Report,
+        image: Image,
+        stop: threading.Event,
+        *,
+        released: frozenset[str],
     ) -> None:
         """Args: as of `up`."""
         self._config, self._report, self._started = config, report, time.monotonic()
+        self._policy = config.rules(released)
+        self.violations: tuple[Violation, ...] = ()
         self._cancel = config.work_dir / CANCEL
         self._cancel.unlink(missing_ok=True)
         logs = RunLogs(config.log_dir, report)
@@ -161,7 +193,10 @@ class Engine:
         """Drift, plan, changes; nothing is run where the plan is empty."""
         changed, drift = self._revive_docker()
         drift = (*drift, *self.look())
-        if self.plan():
+        planned = self.plan()
+        if self.violations:
+            raise PolicyRefused("\n  ".join(["The plan is against the rules:", *map(str, self.violations)]))
+        if planned:
             changed = [*changed, *self._operate(self._stack.up, planned=False)]
         return self.summary("up", changed, drift)
 
@@ -193,21 +228,26 @@ class Engine:
         return drift_of(self._resources(), found)
 
     def plan(self) -> list[Change]:
-        """Preview: what would change."""
+        """Preview: what would change, looked at by the policy."""
         self._report("planning")
-        return self._operate(self._stack.preview, planned=True)
+        recorder = self._recorded(self._stack.preview, planned=True)
+        self.violations = judge(recorder.plan, self._policy)
+        return recorder.changed
 
     def remove(self) -> list[Change]:
         """Destroy; removing what is gone already is no error."""
         return self._operate(self._stack.destroy, planned=False, run_program=False)
 
     def _operate(self, operation: Callable[..., Any], *, planned: bool, **options: Any) -> list[Change]:
+        return self._recorded(operation, planned=planned, **options).changed
+
+    def _recorded(self, operation: Callable[..., Any], *, planned: bool, **options: Any) -> Recorder:
         recorder = Recorder(self._report, planned=planned)
         try:
             operation(on_event=recorder, color="never", suppress_progress=True, **options)
         except CommandError as error:
             raise OperationFailed("\n".join(dict.fromkeys(recorder.errors)) or str(error)) from error
-        return recorder.changed
+        return recorder
 
     def _resources(self) -> list[dict[str, Any]]:
         deployment = self._stack.export_stack().deployment or {}

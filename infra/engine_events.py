@@ -8,6 +8,7 @@ from typing import Any
 
 from pulumi.automation.events import EngineEvent, StepEventMetadata
 
+from infra.policy import Planned
 from infra.reporting import Report
 from infra.summary import QUIET, Change, Drift
 
@@ -32,6 +33,7 @@ class Recorder:
         self.changes: dict[str, int] = {}
         self.changed: list[Change] = []
         self.errors: list[str] = []
+        self.plan: list[Planned] = []
 
     def __call__(self, event: EngineEvent) -> None:
         """Take one event."""
@@ -48,6 +50,8 @@ class Recorder:
 
     def _begin(self, step: StepEventMetadata) -> None:
         op = _op(step)
+        if self._planned and op not in _HALF:
+            self.plan.append(_planned(step, op))
         if not _counts(step) or op in _HALF:
             return
         if self._planned:
@@ -109,6 +113,18 @@ def name_of(urn: str) -> str:
 def kind_of(type_: str) -> str:
     """A resource's type in one word: `docker:index/network:Network` is a Network."""
     return type_.rsplit(":", maxsplit=1)[-1]
+
+
+def _planned(step: StepEventMetadata, op: str) -> Planned:
+    """A step as the policy looks at it; what would go is described as it is."""
+    state = step.new or step.old
+    return Planned(
+        type=step.type,
+        name=name_of(step.urn),
+        op="replace" if op == "create-replacement" else op,
+        inputs=(state.inputs if state else None) or {},
+        protect=bool(state and state.protect),
+    )
 
 
 def _op(step: StepEventMetadata) -> str:

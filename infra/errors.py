@@ -56,6 +56,13 @@ class Interrupted(InfraError):
     to_do = ""
 
 
+class PolicyRefused(InfraError):
+    """The plan is against the stack's rules; nothing was changed."""
+
+    code = "policy_refused"
+    to_do = "Change the stack's configuration so that the plan keeps to the rules, then run it again."
+
+
 class ImageRefused(InfraError):
     """The image archive does not hold the image that was asked for."""
 

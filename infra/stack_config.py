@@ -7,12 +7,14 @@ the stack's state and `axonos infra` or plain `pulumi` find it again.
 from __future__ import annotations
 
 import os
+from decimal import ROUND_CEILING, Decimal
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from infra.errors import StackConfigInvalid
+from infra.policy import Policy
 
 # A unix socket path ends at 107 bytes; this is the longest one under the run folder.
 RUN_DIR_MAX_BYTES = 107 - len("/slots/s-0123456789ab/rfb.sock")
@@ -66,6 +68,21 @@ class Playbook(_Part):
     after_image: bool = False
 
 
+class Budget(_Part):
+    """What the policy allows a stack to cost: a cap in whole dollars a month, and prices we do not know."""
+
+    monthly_cap_usd: int | None = Field(default=None, ge=0)
+    # Given in dollars an hour, at most six digits after the point.
+    prices_usd_per_hour: dict[str, Decimal] = {}
+
+    def prices_micro_usd(self) -> dict[str, int]:
+        """The same prices as integers, rounded up."""
+        return {
+            kind: int((price * 1_000_000).to_integral_value(ROUND_CEILING))
+            for kind, price in self.prices_usd_per_hour.items()
+        }
+
+
 class StackConfig(_Part):
     """Everything the Pulumi program of one stack is told."""
 
@@ -78,6 +95,7 @@ class StackConfig(_Part):
     playbooks: tuple[Playbook, ...] = ()
     # Folders besides the playbooks' own whose content counts, such as the project's code.
     watched: tuple[Path, ...] = ()
+    policy: Budget = Budget()
     playbook_timeout_s: int = Field(default=1800, ge=1)
     lock_timeout_s: int = Field(default=600, ge=0)
 
@@ -112,6 +130,18 @@ class StackConfig(_Part):
     def saved_at(self) -> Path:
         """Where this configuration is kept for later commands."""
         return self.backend_dir / f"{self.stack}.json"
+
+    def rules(self, released: frozenset[str] = frozenset()) -> Policy:
+        """What the policy allows this stack.
+
+        Args:
+            released: hosts that may end or be replaced.
+        """
+        return Policy(
+            monthly_cap_usd=self.policy.monthly_cap_usd,
+            prices_micro_usd=self.policy.prices_micro_usd(),
+            released=released,
+        )
 
     def save(self) -> None:
         """Keep this configuration beside the stack's state, replacing the former one atomically."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from infra.policy import Violation
+
 # Operations of Pulumi's engine that leave everything as it was.
 QUIET = frozenset({"same", "read", "refresh"})
 
@@ -39,6 +41,7 @@ class Summary:
     drift: tuple[Drift, ...] = ()
     outputs: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
+    violations: tuple[Violation, ...] = ()
 
     @property
     def changed_count(self) -> int:
@@ -54,5 +57,6 @@ class Summary:
             "changed": [{**vars(change), "tasks": list(change.tasks)} for change in self.changed],
             "drift": [{"name": d.name, "kind": d.kind, "what": list(d.what)} for d in self.drift],
             "outputs": self.outputs,
+            "violations": [vars(violation) for violation in self.violations],
             "seconds": round(self.seconds, 2),
         }

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from infra.errors import InfraError, Interrupted, StackConfigInvalid
+from infra.errors import InfraError, Interrupted, PolicyRefused, StackConfigInvalid
 from infra.faults import FAILED, INTERRUPTED, REFUSED, UNAVAILABLE, Fault
 
 
@@ -45,6 +45,6 @@ def _status(error: InfraError) -> int:
         return error.status
     if isinstance(error, Interrupted):
         return INTERRUPTED
-    if isinstance(error, StackConfigInvalid):
+    if isinstance(error, StackConfigInvalid | PolicyRefused):
         return REFUSED
     return UNAVAILABLE if error.code in {"stack_busy", "pulumi_cli_unavailable"} else FAILED

@@ -12,6 +12,7 @@ import click
 from infra import engine
 from infra.cli.explained import explained
 from infra.cli.options import instance_options, json_option
+from infra.faults import REFUSED
 from infra.instance import resolve
 from infra.pulumi_cli import ensure_cli
 from infra.reporting import Report
@@ -40,20 +41,30 @@ def infra(context: click.Context, name: str | None, state: Path | None, stack: s
     context.obj = where
 
 
-@infra.command()
-@json_option
-@click.pass_obj
-def preview(where: Where, as_json: bool) -> None:
-    """Show what `up` would change. Changes nothing."""
-    _run(engine.preview, where, as_json)
+released_option = click.option(
+    "--released",
+    multiple=True,
+    metavar="HOST",
+    help="A host that may end or be replaced: it is drained and nothing runs on it. Repeatable.",
+)
 
 
 @infra.command()
+@released_option
 @json_option
 @click.pass_obj
-def up(where: Where, as_json: bool) -> None:
-    """Look for drift, then change whatever is not as wanted."""
-    _run(engine.up, where, as_json)
+def preview(where: Where, released: tuple[str, ...], as_json: bool) -> None:
+    """Show what `up` would change, and what is against the rules. Changes nothing."""
+    _run(partial(engine.preview, released=frozenset(released)), where, as_json)
+
+
+@infra.command()
+@released_option
+@json_option
+@click.pass_obj
+def up(where: Where, released: tuple[str, ...], as_json: bool) -> None:
+    """Look for drift, hold the plan against the rules, then change whatever is not as wanted."""
+    _run(partial(engine.up, released=frozenset(released)), where, as_json)
 
 
 @infra.command()
@@ -92,11 +103,14 @@ def _run(operation: Callable[..., Summary], where: Where, as_json: bool) -> None
         config, cli = where()
         summary = operation(config, cli=cli, report=tell)
     click.echo(json.dumps(summary.as_json()) if as_json else "\n".join(lines(summary)))
+    if summary.violations:
+        raise SystemExit(REFUSED)
 
 
 def lines(summary: Summary) -> list[str]:
     """The summary for a reader: what had drifted, what was changed, the count."""
     drift = [f"drift    {d.kind} {d.name}: {', '.join(d.what)}" for d in summary.drift]
     changed = [f"{c.op:<8} {c.kind} {c.name}" for c in summary.changed]
+    refused = [f"refused  {violation}" for violation in summary.violations]
     counted = ", ".join(f"{count} {op}" for op, count in sorted(summary.changes.items())) or "no changes"
-    return [*drift, *changed, f"{summary.operation}: {counted}, {summary.seconds:.1f} s"]
+    return [*drift, *changed, *refused, f"{summary.operation}: {counted}, {summary.seconds:.1f} s"]

@@ -87,5 +87,6 @@ def test_a_summary_is_plain_data():
         "changed": [{"name": "site", "kind": "PlaybookRun", "op": "update", "tasks": ["Write it"]}],
         "drift": [{"name": "site", "kind": "PlaybookRun", "what": ["Write it"]}],
         "outputs": {},
+        "violations": [],
         "seconds": 1.23,
     }

@@ -4,7 +4,8 @@ import pytest
 from click.testing import CliRunner
 
 from infra.cli import infra as command
-from infra.errors import Interrupted, StackBusy
+from infra.errors import Interrupted, PolicyRefused, StackBusy
+from infra.policy import Violation
 from infra.stack_config import stack_config
 from infra.summary import Change, Drift, Summary
 
@@ -48,6 +49,17 @@ def test_an_error_is_its_message_and_its_exit_status(run, monkeypatch, error, st
     told = run("refresh", "--json")
     assert told.exit_code == status
     assert json.loads(told.stdout)["error"]["code"] == error.code
+
+
+def test_a_plan_against_the_rules_is_shown_and_refused(run, monkeypatch):
+    why = Violation("encrypted", "homes", "the volume is not encrypted")
+    refused = Summary("preview", "gpu", {"create": 1}, violations=(why,))
+    monkeypatch.setattr(command.engine, "preview", lambda *_, released, **__: released and refused)
+    told = run("preview", "--released", "gpu-0")
+    assert told.exit_code == 3
+    assert told.output.splitlines()[0] == "refused  homes: the volume is not encrypted [encrypted]"
+    monkeypatch.setattr(command.engine, "up", raising(PolicyRefused()))
+    assert run("up").exit_code == 3
 
 
 def test_before_the_first_up_it_says_what_to_do(tmp_path):
