@@ -155,6 +155,41 @@ class Queue(Section):
     open_within_minutes: int = Field(default=5, ge=1)
 
 
+class Storage(Section):
+    """Homes: how large one may become, what it costs, how deep storage may take a balance, and what then.
+
+    `gpu_ms_per_gb_hour` is the price: 3 000 is 0.05 GPU-minute; a GB is 10^9 bytes. With `billed` offline
+    nothing is charged while a session of the wallet runs. `floor_minutes` is the lowest balance that storage
+    leaves; a home whose wallet is there is put away, `notice_days` after its owner was warned at the
+    earliest, which happens `warn_days` ahead, and kept for `recovery_days` from then on. `settle_minutes` is
+    how often storage is charged, `snapshots` how many an owner may keep.
+    """
+
+    quota_gb: int = Field(default=100, ge=0, le=1_000_000)
+    gpu_ms_per_gb_hour: int = Field(default=3_000, ge=0, le=10**9)
+    billed: Literal["offline", "always"] = "offline"
+    floor_minutes: int = Field(default=-1_440, le=0)
+    warn_days: int = Field(default=7, ge=1)
+    notice_days: int = Field(default=3, ge=1)
+    recovery_days: int = Field(default=7, ge=1)
+    settle_minutes: int = Field(default=60, ge=1)
+    snapshots: int = Field(default=8, ge=0, le=32)
+
+    @model_validator(mode="after")
+    def _warns_in_time(self) -> Storage:
+        if self.notice_days > self.warn_days:
+            raise ValueError("notice_days must not be more than warn_days")
+        return self
+
+    @property
+    def quota_bytes(self) -> int:
+        return self.quota_gb * 10**9
+
+    @property
+    def floor_gpu_ms(self) -> int:
+        return self.floor_minutes * 60_000
+
+
 class Secrets(Section):
     """Files that hold secrets; never their contents."""
 
@@ -212,6 +247,7 @@ class Settings(Section):
     sessions: Sessions
     pool: Pool = Pool()
     queue: Queue = Queue()
+    storage: Storage = Storage()
     ssh: Ssh = Ssh()
     secrets: Secrets
     host: HostSection

@@ -147,6 +147,7 @@ def seals(books: Books) -> None:
         "money_event_transition",
         "hold",
         "usage_window",
+        "storage_window",
         "ledger_request",
         "payment_addresses",
     )

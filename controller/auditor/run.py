@@ -9,13 +9,22 @@ from typing import Any
 from sqlalchemy import Connection, create_engine
 from sqlalchemy.pool import NullPool
 
-from controller.auditor import deposits, onchain, usage
+from controller.auditor import deposits, onchain, storage, usage
 from controller.auditor.books import Books, Finding, journal, seals
 from controller.auditor.quotes import quotes
 from controller.auditor.rpc import Rpc, Silent
 from controller.settings import Settings
 
-CHECKS = (journal, seals, usage.windows, usage.holds, deposits.events, deposits.entries, quotes)
+CHECKS = (
+    journal,
+    seals,
+    usage.windows,
+    usage.holds,
+    storage.homes,
+    deposits.events,
+    deposits.entries,
+    quotes,
+)
 # What reading mangled rows comes to; whatever it is, it is found.
 NONSENSE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 Progress = Callable[[str, int], None]

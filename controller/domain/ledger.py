@@ -60,6 +60,11 @@ def use_key(session_id: str, from_ms: int) -> str:
     return f"use:{session_id}:{from_ms}"
 
 
+def storage_key(wallet: str, from_ms: int) -> str:
+    """Key of the charge for the stretch of a wallet's home that begins at `from_ms`."""
+    return f"storage:{wallet.lower()}:{from_ms}"
+
+
 def deposit_key(chain_id: int, tx_hash: str, position: str, generation: int = 1) -> str:
     """Key of a deposit's credit. A deposit mined again after its reversal is a new generation."""
     key = f"dep:{chain_id}:{tx_hash}:{position}"

@@ -18,7 +18,7 @@ UNITS_PER_GPU_MS = GB * HOUR_MS
 GAP_MS = HOUR_MS  # a home that nobody saw for longer is not charged for that time
 SETTLE_LAG_MS = 60_000  # a start that is being written down right now may lie this far back
 
-Kind = Literal["charged", "session", "gap", "away"]
+Kind = Literal["charged", "session", "gap", "away", "floor"]
 
 
 @dataclass(frozen=True)

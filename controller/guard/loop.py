@@ -12,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from controller.guard import clocks
+from controller.guard.homes import Homes
 from controller.guard.notify import deliver
 from controller.guard.observe import Sight, again, look
 from controller.guard.report import Controller, NoAnswer, Orders, Renewal, Warn
@@ -45,6 +46,7 @@ class Guard:
         self._leases = Leases(config.run_dir)
         self._engine = Engine(timeout_s=10)
         self._pool = ThreadPoolExecutor(8, thread_name_prefix="guard")
+        self._homes = Homes(config, self._since_boot, self._pool)
         self._stops: dict[str, Future[Any]] = {}
         self._shown: dict[int, Future[bool]] = {}
         self._known: Known = {}
@@ -85,7 +87,8 @@ class Guard:
         delivered = [key for key, future in self._shown.items() if future.done() and future.result()]
         try:
             asked_at_ms = self._since_boot()
-            orders = self._controller.report(sight.report(), delivered, at_ms)
+            homes = self._homes.counted()
+            orders = self._controller.report(sight.report(), delivered, at_ms, homes)
         except NoAnswer as error:
             log.warning("no answer from the controller, next try in %d ms: %s", self._back_off_ms, error)
             self._report_at_ms = self._since_boot() + self._back_off_ms
@@ -107,6 +110,8 @@ class Guard:
             self._warn(warn)
         for clock in orders.clocks:
             clocks.show(self._config, clock, now_ms())  # what the shell inside reads is the wall clock
+        if orders.quotas is not None:
+            self._homes.limit(orders.quotas)
 
     def _renew(self, renewal: Renewal) -> None:
         try:

@@ -9,6 +9,7 @@ import httpx
 
 from controller.guard.observe import BOOT_ID
 from controller.host.config import HostConfig
+from controller.host.home_usage import WALLET
 from controller.host.names import SLOT
 
 PATH = "/internal/guard/report"
@@ -49,6 +50,14 @@ class Clock:
 
 
 @dataclass(frozen=True)
+class Quotas:
+    """The most bytes of a home, and of those wallets for which it is another number; 0 for no limit."""
+
+    default: int
+    others: dict[str, int]
+
+
+@dataclass(frozen=True)
 class Orders:
     """What the controller wants."""
 
@@ -58,6 +67,7 @@ class Orders:
     next_ms: int
     now_ms: int | None = None
     clocks: tuple[Clock, ...] = ()
+    quotas: Quotas | None = None
 
 
 class Controller:
@@ -68,8 +78,10 @@ class Controller:
         self._config = config
         self._client = httpx.Client(base_url=config.controller_url, timeout=5, transport=transport)
 
-    def report(self, slots: list[dict[str, Any]], delivered: list[int], at_ms: int) -> Orders:
-        """Send one report.
+    def report(
+        self, slots: list[dict[str, Any]], delivered: list[int], at_ms: int, homes: dict[str, int] | None
+    ) -> Orders:
+        """Send one report; `homes` are bytes by wallet where they were just counted.
 
         Raises:
             NoAnswer: with the reason; to be tried again later.
@@ -80,7 +92,7 @@ class Controller:
             "at_ms": at_ms,
             "slots": slots,
             "delivered": delivered,
-        }
+        } | ({} if homes is None else {"homes": homes})
         try:
             token = self._config.guard_token.read_text().strip()
             answer = self._client.post(PATH, json=body, headers={"Authorization": f"Bearer {token}"})
@@ -102,7 +114,25 @@ def parse(data: Any) -> Orders:
     said = data.get("now_ms")
     now_ms = None if said is None else int(said)
     clocks = _clocks(data.get("clocks", []))
-    return Orders(tuple(leases), stop, tuple(warnings), next_ms, now_ms, clocks)
+    quotas = _quotas(data["quotas"]) if data.get("quotas") else None
+    return Orders(tuple(leases), stop, tuple(warnings), next_ms, now_ms, clocks, quotas)
+
+
+def _quotas(said: Any) -> Quotas:
+    others = {_wallet(wallet): _size(most) for wallet, most in said["others"].items()}
+    return Quotas(_size(said["default"]), others)
+
+
+def _wallet(value: Any) -> str:
+    if not isinstance(value, str) or not WALLET.fullmatch(value):
+        raise ValueError("not a wallet")
+    return value
+
+
+def _size(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < 2**63:
+        raise ValueError("not a number of bytes")
+    return value
 
 
 def _clocks(items: Any) -> tuple[Clock, ...]:

@@ -7,9 +7,10 @@ one unless the controller says that there is none anywhere.
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from pathlib import Path
 
-from controller.host import home_fence, home_snapshots
+from controller.host import home_fence, home_snapshots, home_usage
 from controller.host.config import HostConfig
 from controller.host.home_fence import Fence
 from controller.host.words import HostRefused
@@ -65,10 +66,14 @@ def _restore(home: Path, where: Path, name: str) -> None:
     fresh = where / "opening"
     if fresh.is_dir():
         home_snapshots.btrfs("subvolume", "delete", str(fresh))
-    home_snapshots.btrfs("subvolume", "snapshot", str(where / name), str(fresh))
+    counted = home_snapshots.counted_with(where)
+    home_snapshots.btrfs("subvolume", "snapshot", *counted, str(where / name), str(fresh))
     if home.is_dir():
         _put_aside(home, where)
     fresh.rename(home)
+    if not counted:
+        with suppress(HostRefused):  # without quotas it is not counted; the guard looks again
+            home_usage.join(home.parent, home.name, home)
     home_snapshots.btrfs("filesystem", "sync", str(home))
 
 
@@ -77,7 +82,8 @@ def _put_aside(home: Path, where: Path) -> None:
     if not home_snapshots.is_read_only(home):
         home_snapshots.set_read_only(home)
         kept = f"lost-{time.time_ns()}"
-        home_snapshots.btrfs("subvolume", "snapshot", "-r", str(home), str(where / kept))
+        counted = home_snapshots.counted_with(where)
+        home_snapshots.btrfs("subvolume", "snapshot", "-r", *counted, str(home), str(where / kept))
         home_snapshots.note(where, kept, home_snapshots.uuid_of(where / kept))
     home_snapshots.btrfs("subvolume", "delete", str(home))
 

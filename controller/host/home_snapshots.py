@@ -21,6 +21,7 @@ from controller.host.words import HostRefused
 
 NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
 LOCK_WAIT_S = 20
+KEPT = ("lost-", "s-", "put-away")
 
 
 @contextmanager
@@ -72,10 +73,18 @@ def take(home: Path, where: Path, name: str) -> str:
     if name in known:
         return known[name]
     remove(where, name)
-    btrfs("subvolume", "snapshot", "-r", str(home), str(where / name))
+    btrfs("subvolume", "snapshot", "-r", *counted_with(where), str(home), str(where / name))
     identity = uuid_of(where / name)
     note(where, name, identity)
     return identity
+
+
+def counted_with(where: Path) -> list[str]:
+    """How a snapshot joins the quota group of its home (`home_usage`), where there is one."""
+    try:
+        return ["-i", f"1/{int((where / 'group').read_text())}"]
+    except FileNotFoundError:
+        return []
 
 
 def note(where: Path, name: str, identity: str) -> None:
@@ -97,13 +106,15 @@ def remove(where: Path, name: str) -> None:
 
 
 def keep_only(where: Path, names: set[str]) -> list[str]:
-    """Remove all other snapshots, except those that hold what was written on a host believed dead.
+    """Remove all other snapshots, except what nobody else has.
+
+    Those are `KEPT`: of the owner, a home that was put away, and what was written on a host believed dead.
 
     Returns:
         what was removed.
     """
     found = {path.name for path in where.iterdir() if path.is_dir() and NAME.fullmatch(path.name)}
-    gone = sorted(name for name in found - names if not name.startswith("lost-"))
+    gone = sorted(name for name in found - names if not name.startswith(KEPT))
     for name in gone:
         remove(where, name)
     return gone

@@ -12,7 +12,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from controller.host import home_open
+from controller.host import home_open, home_usage
 from controller.host.config import HostConfig
 from controller.host.words import HostRefused
 
@@ -59,6 +59,8 @@ def _create(home: Path) -> None:
         )
         if done.returncode and not home.is_dir():
             raise HostRefused("volume_busy", f"btrfs: {done.stderr.strip()[:300]}")
+        with suppress(HostRefused):  # without quotas it is not counted; the guard looks again
+            home_usage.join(home.parent, home.name, home)
     else:
         home.mkdir(mode=0o700, exist_ok=True)
 

@@ -11,7 +11,7 @@ from controller.models.base import bigint, json_object
 from controller.models.seal import seal_column, sealed
 
 HOME_STATES = ("live", "pruning", "pruned", "recovering", "restoring", "deleting", "gone")
-WINDOW_KINDS = ("charged", "session", "gap", "away")
+WINDOW_KINDS = ("charged", "session", "gap", "away", "floor")
 
 
 def _one_of(column: str, words: tuple[str, ...]) -> CheckConstraint:
@@ -58,7 +58,8 @@ class Home(SQLModel, table=True):
 class StorageWindow(SQLModel, table=True):
     """A stretch [from, to) of a home at one size. Windows of a home touch; `charged` ones cost `gpu_ms`.
 
-    `session`: a session of the wallet ran; `gap`: nobody saw the home; `away`: it was put away or gone.
+    `session`: a session of the wallet ran; `gap`: nobody saw the home; `away`: it was put away or gone;
+    `floor`: the balance was as low as storage may take it.
     `rate` is GPU-milliseconds for a GB-hour, `billed` the operator's setting then, `floor_gpu_ms` how low
     storage could take the balance, `remainder` what is left over after this window.
     """

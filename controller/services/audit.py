@@ -14,6 +14,7 @@ from sqlalchemy import text
 from sqlmodel import Session
 
 from controller.domain.ledger import FIRST_LINK, Posting, link
+from controller.domain.storage_fee import UNITS_PER_GPU_MS
 from controller.services.audit_deposits import booking_problems, worth_problems
 from controller.services.deps import Deps
 
@@ -38,6 +39,20 @@ _CHARGES = """
         FULL JOIN (SELECT transfer_key, sum((to_ms - from_ms) * gpus) AS gpu_ms FROM usage_window
                    WHERE kind = 'used' GROUP BY transfer_key) w ON w.transfer_key = t.key
     WHERE t.amount IS DISTINCT FROM w.gpu_ms"""
+_STORED = """
+    SELECT wallet, from_ms, gpu_ms, before_ms FROM (
+        SELECT *, lag(to_ms) OVER w AS before_ms, coalesce(lag(remainder) OVER w, 0) AS left_over
+        FROM storage_window WINDOW w AS (PARTITION BY wallet ORDER BY from_ms)) s
+    WHERE before_ms <> from_ms
+       OR gpu_ms * :unit + remainder <> left_over
+          + CASE WHEN kind = 'charged' THEN bytes::numeric * (to_ms - from_ms) * rate ELSE 0 END
+       OR remainder NOT BETWEEN 0 AND :unit - 1"""
+_STORAGE_CHARGES = """
+    SELECT coalesce(t.key, w.transfer_key) AS key, t.amount, w.gpu_ms FROM
+        (SELECT key, amount FROM transfer WHERE kind = 'storage') t
+        FULL JOIN (SELECT transfer_key, gpu_ms FROM storage_window WHERE gpu_ms > 0) w
+        ON w.transfer_key = t.key
+    WHERE t.amount IS DISTINCT FROM w.gpu_ms"""
 _ROWS = """
     SELECT b.id AS batch_id, b.at_ms AS batch_at_ms, b.prev_hash, b.hash, t.key, t.kind, t.amount, t.at_ms,
            t.evidence, d.code AS debit, c.code AS credit
@@ -61,7 +76,7 @@ def problems(db: Session, since_ms: int = 0, longest_s: int = 0) -> list[str]:
     """
     db.connection(execution_options={"isolation_level": "REPEATABLE READ"})
     db.execute(text("SELECT set_config('statement_timeout', :longest, true)"), {"longest": f"{longest_s}s"})
-    sets = (_totals, _sides, _floors, _windows, _charges, booking_problems)
+    sets = (_totals, _sides, _floors, _windows, _charges, _storage, booking_problems)
     rows = (_chain, worth_problems)
     return [p for check in sets for p in check(db)] + [p for check in rows for p in check(db, since_ms)]
 
@@ -136,3 +151,13 @@ def _windows(db: Session) -> Iterator[str]:
 def _charges(db: Session) -> Iterator[str]:
     for r in db.execute(text(_CHARGES)).mappings():
         yield f"charge {r['key']}: {r['amount']} GPU-ms in the journal, {r['gpu_ms']} in its usage windows"
+
+
+def _storage(db: Session) -> Iterator[str]:
+    for r in db.execute(text(_STORED), {"unit": UNITS_PER_GPU_MS}).mappings():
+        if r["before_ms"] not in {None, r["from_ms"]}:
+            yield f"home {r['wallet']}: the window from {r['from_ms']} does not touch the one before it"
+        else:
+            yield f"home {r['wallet']}: {r['gpu_ms']} GPU-ms from {r['from_ms']} are not what it costs"
+    for r in db.execute(text(_STORAGE_CHARGES)).mappings():
+        yield f"charge {r['key']}: {r['amount']} GPU-ms in the journal, {r['gpu_ms']} in its storage window"

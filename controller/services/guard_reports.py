@@ -9,7 +9,7 @@ from sqlmodel import Session, col, select, update
 
 from controller.errors import BadInput
 from controller.models import DesktopWarning, GpuSession, Host, Run, Slot
-from controller.services import lease_renewals, observations, pool_reports, runs, shell_reports
+from controller.services import lease_renewals, observations, pool_reports, runs, shell_reports, storage_sizes
 from controller.services.deps import Deps
 
 STOP_BY_GUARD_AFTER_MS = 30_000  # a stop run that has not come through by then is helped by the guard
@@ -36,6 +36,7 @@ class Report(BaseModel):
     at_ms: int = Field(gt=0)
     slots: list[SlotReport] = Field(max_length=4096)
     delivered: list[int] = Field(default=[], max_length=4096)
+    homes: dict[str, int] | None = Field(default=None, max_length=100_000)
 
 
 def report(deps: Deps, body: dict[str, Any]) -> dict[str, Any]:
@@ -46,7 +47,8 @@ def report(deps: Deps, body: dict[str, Any]) -> dict[str, Any]:
         body: JSON of the guard protocol.
 
     Returns:
-        leases to write, slots to stop, warnings to deliver, the clocks of shells, and when to report again.
+        leases to write, slots to stop, warnings to deliver, the clocks of shells, quotas of homes where they
+        were counted, and when to report again.
 
     Raises:
         BadInput: malformed, or from a host that is not registered.
@@ -59,6 +61,7 @@ def report(deps: Deps, body: dict[str, Any]) -> dict[str, Any]:
         opened = (slot.slot for slot in said.slots if slot.opened)
         shell_reports.note_opened(db, said.host, opened, deps.clock.now_ms())
     observations.act(deps, said.host, slots, said.at_ms)
+    quotas = storage_sizes.note(deps, said.host, said.homes, said.at_ms) if said.homes else None
     now, running = deps.clock.now_ms(), _running(said)
     with deps.database.begin() as db:
         leases, next_ms = lease_renewals.renew(deps, db, said.host, running, said.at_ms)
@@ -69,6 +72,7 @@ def report(deps: Deps, body: dict[str, Any]) -> dict[str, Any]:
             "clocks": shell_reports.clocks(deps, db, said.host),
             "next_ms": next_ms,
             "now_ms": deps.clock.now_ms(),
+            **({"quotas": quotas} if quotas else {}),
         }
 
 

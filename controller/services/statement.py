@@ -1,7 +1,7 @@
 """A wallet's statement: every credit and charge with its why, and the balance each left.
 
 Three readings of the same rows: single transfers a page at a time, all of them as a stream, and entries in
-which the charges of one session that follow one another are one. Each adds up to the balance.
+which charges of one session, or of storage, that follow one another are one. Each adds up to the balance.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ _FURTHER = text(f"SELECT * FROM ({_MINE} AND t.id < :before) mine ORDER BY id DE
 _ENTRIES = text(f"""
     WITH lines AS (SELECT *, sum(signed) OVER (ORDER BY id) AS after FROM ({_MINE}) mine),
     marked AS (
-        SELECT *, CASE WHEN kind = 'use' AND lag(kind) OVER w = 'use' AND lag(session) OVER w = session
+        SELECT *, CASE WHEN kind = lag(kind) OVER w
+                            AND (kind = 'storage' OR (kind = 'use' AND lag(session) OVER w = session))
                        THEN 0 ELSE 1 END AS opens
         FROM lines WINDOW w AS (ORDER BY id)),
     grouped AS (SELECT *, sum(opens) OVER (ORDER BY id) AS entry FROM marked)
@@ -70,7 +71,7 @@ class StatementPage:
 
 @dataclass(frozen=True)
 class StatementEntry:
-    """One line for a reader: a transfer, or charges of one session that follow one another.
+    """One line for a reader: a transfer, or charges of one session or of storage that follow one another.
 
     `newest` and `oldest` are the evidence of its last and first transfer, `lines` how many there are.
     """

@@ -18,6 +18,7 @@ KINDS = {
     "top-up": "Deposit, holder tier made up for",
     "reversal": "Deposit reversed",
     "use": "GPU session",
+    "storage": "Storage",
     "credit": "Credit by the operator",
     "refund": "Refund by the operator",
     "adjust": "Adjustment by the operator",
@@ -59,6 +60,8 @@ def why_of(kind: str, newest: dict[str, Any], oldest: dict[str, Any], chains: Ma
     """The reason of a transfer, or of a session's charges from `oldest` to `newest`, as a sentence."""
     if kind == "use":
         return _use(newest, oldest)
+    if kind == "storage":
+        return _storage(newest, oldest)
     parts = [str(newest[k]) for k in ("reason", "why") if newest.get(k)]
     return ". ".join(filter(None, [*parts, _deposit(newest, chains)]))
 
@@ -89,6 +92,15 @@ def _use(newest: dict[str, Any], oldest: dict[str, Any]) -> str:
     size = f"{profile.title}, " if profile else ""
     length = f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
     return f"{size}{gpus} GPU{'s' if gpus != 1 else ''} for {length}"
+
+
+def _storage(newest: dict[str, Any], oldest: dict[str, Any]) -> str:
+    """How much lay there for how long; while a session ran it was free, unless the operator bills always."""
+    hours = (int(newest.get("to_ms", 0)) - int(oldest.get("from_ms", 0))) / 3_600_000
+    size = int(newest.get("bytes", 0)) / 10**9
+    when = "at all times" if newest.get("billed") == "always" else "while no session ran"
+    length = f"{hours / 24:.1f} days" if hours >= 48 else f"{hours:.1f} hours"
+    return f"{size:.2f} GB kept for {length}, charged {when}"
 
 
 def _deposit(why: dict[str, Any], chains: Mapping[int, str]) -> str:

@@ -16,6 +16,7 @@ from controller.services import (
     placing,
     pool_fill,
     reconcile,
+    storage_bills,
 )
 from controller.services.deps import Deps
 from controller.services.ports import Provisioner
@@ -103,6 +104,7 @@ def make_worker(
         Loop("expiry", lambda: expiry.expire(deps), 0.5, stopping),
         Loop("warnings", lambda: expiry.warn(deps), 2.0, stopping),
         Loop("tick", lambda: metering.tick(deps), settings.sessions.tick_s, stopping),
+        Loop("storage", lambda: storage_bills.bill(deps), 30.0, stopping),
         pool,
         Loop("reconcile", lambda: reconcile.reconcile(deps), 3.0, stopping),
         Loop("invariants", lambda: invariants.check_due(deps), 60.0, stopping),

@@ -427,7 +427,7 @@ CREATE TABLE storage_window (
     CONSTRAINT ck_storage_window_forward CHECK (to_ms > from_ms),
     CONSTRAINT ck_storage_window_free CHECK ((kind = 'charged') OR (gpu_ms = 0)),
     CONSTRAINT ck_storage_window_posted CHECK ((transfer_key IS NOT NULL) = (gpu_ms > 0)),
-    CONSTRAINT ck_storage_window_kind CHECK (kind IN ('charged', 'session', 'gap', 'away')),
+    CONSTRAINT ck_storage_window_kind CHECK (kind IN ('charged', 'session', 'gap', 'away', 'floor')),
     CONSTRAINT fk_storage_window_wallet_home FOREIGN KEY(wallet) REFERENCES home (wallet)
 );
 

@@ -29,10 +29,11 @@ class Script:
     """A controller that says what it is told to, and keeps what it was told."""
 
     def __init__(self):
-        self.reports, self.answer = [], NOTHING
+        self.reports, self.homes, self.answer = [], [], NOTHING
 
-    def report(self, slots, delivered, at_ms):
+    def report(self, slots, delivered, at_ms, homes):
         self.reports.append((slots, delivered, at_ms))
+        self.homes.append(homes)
         if self.answer is None:
             raise NoAnswer("dead")
         return self.answer

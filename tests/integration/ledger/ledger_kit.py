@@ -17,7 +17,17 @@ from controller.auditor import run as audit
 from controller.domain.assign_deposit import Assignment, words
 from controller.domain.deposits import NOBODY
 from controller.domain.operator_entries import Entry
-from controller.services import assignments, claims, deposits, ends, expiry, ledger, quotes_offer, suspense
+from controller.services import (
+    assignments,
+    claims,
+    deposits,
+    ends,
+    expiry,
+    ledger,
+    quotes_offer,
+    storage_bills,
+    suspense,
+)
 from controller.services import ledger_requests as requests
 from controller.services.deps import Deps
 
@@ -171,6 +181,10 @@ def eventful(bank: Bank) -> None:
     bank.pass_time(5 * MINUTE)
     ends.end(bank.deps, WALLET, second)
     bank.work()
+    for _ in range(3):  # the home lies there, on credit
+        bank.report(homes={WALLET: 20 * 10**9 + 7})
+        bank.clock.advance(HOUR)
+    storage_bills.bill(bank.deps)
     bank.credit(WALLET, 30)
     bank.claim()
     bank.work()

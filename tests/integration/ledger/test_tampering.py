@@ -25,6 +25,7 @@ TABLES = {
     "transfer": ["id"],
     "hold": ["id"],
     "usage_window": ["id"],
+    "storage_window": ["id"],
     "money_event": [],
     "money_event_transition": ["id"],
     "ledger_request": [],
@@ -151,6 +152,7 @@ def test_each_kind_of_row_in_each_column(told: Connection) -> None:
 def test_a_row_that_is_gone_is_missed(told: Connection) -> None:
     db = told
     named = {"transfer": "key", "journal_batch": "hash", "usage_window": "kind", "money_event": "payer"}
+    named |= {"storage_window": "kind"}
     named |= {"account": "code", "money_event_transition": "to_state", "deposit_assignment": "signer"}
     for table, place, column in cells(db):
         if named.get(table) != column:
