@@ -79,7 +79,11 @@ class Controller:
         self._client = httpx.Client(base_url=config.controller_url, timeout=5, transport=transport)
 
     def report(
-        self, slots: list[dict[str, Any]], delivered: list[int], at_ms: int, homes: dict[str, int] | None
+        self,
+        slots: list[dict[str, Any]],
+        delivered: list[int],
+        at_ms: int,
+        homes: dict[str, int] | None = None,
     ) -> Orders:
         """Send one report; `homes` are bytes by wallet where they were just counted.
 

@@ -115,3 +115,18 @@ def test_clocks_of_shells_are_read_and_an_older_controller_sends_none():
     for wrong in ({"slot": "../etc"}, {"state": "root 1 1\n"}, {"ends_in_ms": "soon"}):
         with pytest.raises((ValueError, TypeError)):
             parse(GOOD | {"clocks": [said[0] | wrong]})
+
+
+def test_quotas_are_whole_numbers_of_wallets():
+    wallet = "0x" + "ab" * 20
+    asked = {"leases": [], "stop": [], "warnings": [], "next_ms": 2_000}
+    assert parse(asked).quotas is None
+    said = parse(asked | {"quotas": {"default": 5, "others": {wallet: 0}}}).quotas
+    assert (said.default, said.others) == (5, {wallet: 0})
+    for wrong in (
+        {"default": "5", "others": {}},
+        {"default": -1, "others": {}},
+        {"default": 1, "others": {"../x": 1}},
+    ):
+        with pytest.raises(ValueError, match="not a"):
+            parse(asked | {"quotas": wrong})
