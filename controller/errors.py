@@ -131,6 +131,13 @@ class WrongState(Refused):
     status = 409
 
 
+class ShownElsewhere(Refused):
+    """Your desktop is open in another tab or on another device. Take it over, or only look."""
+
+    code = "shown_elsewhere"
+    status = 409
+
+
 class DepositNotFound(Refused):
     """This transaction is not known on the chain yet. It is looked up again by itself."""
 

@@ -18,6 +18,7 @@ MAX_TEXT = 1_024
 PREFIX = "ticket."
 CLOCK_SKEW_MS = 2_000
 _PART = re.compile(r"[A-Za-z0-9_-]+")
+_KINDS = {"str": str, "int": int, "bool": bool}
 
 
 class TicketRefused(Exception):
@@ -31,7 +32,10 @@ class TicketRefused(Exception):
 
 @dataclass(frozen=True)
 class TicketClaims:
-    """What a ticket permits. `id` is random and burned at first use; instants are epoch milliseconds."""
+    """What a ticket permits. `id` is random and burned at first use; instants are epoch milliseconds.
+
+    `view_only`: to look beside whoever works there, with no input passed on.
+    """
 
     id: str
     session: str
@@ -40,6 +44,7 @@ class TicketClaims:
     origin: str
     issued_at_ms: int
     expires_at_ms: int
+    view_only: bool = False
 
 
 def issue(claims: TicketClaims, sign: Callable[[bytes], bytes]) -> str:
@@ -124,7 +129,7 @@ def _claims(payload: bytes) -> TicketClaims:
         data = json.loads(payload)
     except ValueError as error:
         raise TicketRefused("form") from error
-    kinds = {field.name: int if field.name.endswith("_ms") else str for field in fields(TicketClaims)}
+    kinds = {field.name: _KINDS[str(field.type)] for field in fields(TicketClaims)}
     if not isinstance(data, dict) or data.keys() != kinds.keys():
         raise TicketRefused("form")
     if any(type(data[name]) is not kind for name, kind in kinds.items()):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from controller.domain.ticket import TicketClaims, TicketRefused, check
 from controller.host.names import SLOT
 
-REFUSED, NO_DESKTOP, BURNED, TAKEN_OVER = 4401, 4404, 4409, 4410
+REFUSED, NO_DESKTOP, BURNED, TAKEN_OVER, TOO_MANY = 4401, 4404, 4409, 4410, 4429
 
 
 class NotAdmitted(Exception):

@@ -8,11 +8,12 @@ import logging
 import signal
 import socket
 from contextlib import suppress
+from itertools import chain
 
 from controller.adapters.tickets import load_verifier
 from controller.domain.ticket import TicketClaims
 from controller.gateway import desktop
-from controller.gateway.admission import NO_DESKTOP, TAKEN_OVER, Admission
+from controller.gateway.admission import NO_DESKTOP, TAKEN_OVER, TOO_MANY, Admission, NotAdmitted
 from controller.gateway.stream import GOING_AWAY, Browser, Desktop
 from controller.host.config import HostConfig
 from controller.host.steady import HostClock
@@ -21,10 +22,14 @@ log = logging.getLogger("axonos.gateway")
 PING_EVERY_S = 20.0
 SILENT_S = 60.0
 DRAIN_S = 3.0
+VIEWERS = 8
 
 
 class Gateway:
-    """The streams of one host. A second stream of a desktop takes it over from the first."""
+    """The streams of one host: for each desktop one that works there, and a few that look on.
+
+    A second stream that is to work takes the desktop over from the first; viewers disturb nobody.
+    """
 
     def __init__(self, config: HostConfig) -> None:
         """Args: the host's configuration; its public key is read here, once."""
@@ -32,6 +37,7 @@ class Gateway:
         self._clock = HostClock(config.run_dir)
         self.started_at_ms = self._clock.now_ms()
         self.streams: dict[str, Browser] = {}
+        self.viewers: dict[str, set[Browser]] = {}
         self.browsers: set[Browser] = set()
         self._config = config
         self._admission = Admission(
@@ -51,18 +57,35 @@ class Gateway:
         return self._admission.admit(ticket, self._clock.now_ms())
 
     def connect(self, browser: Browser) -> None:
-        """Join a browser to its desktop, away from whoever had it. Raises NoDesktop."""
+        """Join a browser to its desktop: beside whoever works there to look, else away from them.
+
+        Raises:
+            NoDesktop: there is none.
+            NotAdmitted: enough are looking on.
+        """
+        if browser.view is not None and len(self.viewers.get(browser.slot, ())) >= VIEWERS:
+            raise NotAdmitted(TOO_MANY, "too many viewers")
         link = desktop.connect(self._config.run_dir, browser.slot, self._config.session_uid)
-        before = self.streams.get(browser.slot)
-        self.streams[browser.slot] = browser
-        if before is not None:
-            before.close(TAKEN_OVER, "opened elsewhere")
+        if browser.view is not None:
+            self.viewers.setdefault(browser.slot, set()).add(browser)
+        else:
+            self._take_over(browser)
         browser.transport.pause_reading()
         loop = asyncio.get_running_loop()
         task = loop.create_task(self._join(browser, link))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        log.info("stream of slot %s opened, %d now", browser.slot, len(self.streams))
+        kind = "stream" if browser.view is None else "view"
+        log.info("%s of slot %s opened, %d now", kind, browser.slot, self._count())
+
+    def _take_over(self, browser: Browser) -> None:
+        before = self.streams.get(browser.slot)
+        self.streams[browser.slot] = browser
+        if before is not None:
+            before.close(TAKEN_OVER, "opened elsewhere")
+
+    def _count(self) -> int:
+        return len(self.streams) + sum(map(len, self.viewers.values()))
 
     async def _join(self, browser: Browser, link: socket.socket) -> None:
         try:
@@ -78,18 +101,23 @@ class Gateway:
             self._empty.set()
         if self.streams.get(browser.slot) is browser:
             del self.streams[browser.slot]
-            log.info("stream of slot %s ended, %d now", browser.slot, len(self.streams))
+            log.info("stream of slot %s ended, %d now", browser.slot, self._count())
+        elif browser in (looking := self.viewers.get(browser.slot, set())):
+            looking.discard(browser)
+            if not looking:
+                del self.viewers[browser.slot]
+            log.info("view of slot %s ended, %d now", browser.slot, self._count())
 
     def health(self) -> bytes:
         """The body of /healthz."""
         return json.dumps(
-            {"ok": True, "streams": len(self.streams), "started_at_ms": self.started_at_ms}
+            {"ok": True, "streams": self._count(), "started_at_ms": self.started_at_ms}
         ).encode()
 
     def look_after(self) -> None:
         """Ping all, drop the silent, forget old tickets."""
         oldest = asyncio.get_running_loop().time() - SILENT_S
-        for browser in list(self.streams.values()):
+        for browser in [*self.streams.values(), *chain.from_iterable(self.viewers.values())]:
             if browser.heard_s < oldest:
                 browser.transport.abort()
             else:

@@ -14,12 +14,13 @@ from controller.domain.ticket import TicketClaims
 from controller.gateway import frames, handshake
 from controller.gateway.admission import NO_DESKTOP, NotAdmitted
 from controller.gateway.desktop import NoDesktop
+from controller.gateway.view_only import ViewOnly, ViewRefused
 
 log = logging.getLogger("axonos.gateway")
 HANDSHAKE_S = 10
 CLOSING_S = 2
 HIGH_WATER = 1 << 18
-NORMAL, GOING_AWAY = 1000, 1001
+GOING_AWAY, POLICY = 1001, 1008
 
 
 class Host(Protocol):
@@ -34,12 +35,13 @@ class Host(Protocol):
 
 
 class Browser(asyncio.Protocol):
-    """The WebSocket's side; `slot` is empty until a ticket was accepted."""
+    """The WebSocket's side; `slot` is empty until a ticket was accepted, `view` set for one that looks on."""
 
     transport: asyncio.Transport
 
     def __init__(self, host: Host) -> None:
         self.slot = ""
+        self.view: ViewOnly | None = None
         self.desktop: asyncio.Transport | None = None
         self.heard_s = 0.0
         self._host = host
@@ -62,15 +64,27 @@ class Browser(asyncio.Protocol):
         try:
             pieces = self._reader.feed(data)
         except frames.FrameRefused as refused:
-            self.close(refused.code, str(refused))
-            self.transport.pause_reading()
+            self._refuse(refused.code, str(refused))
             return
         for opcode, payload in pieces:
             if opcode == frames.BINARY:
                 if self.desktop is not None and not self._closing:
-                    self.desktop.write(payload)
+                    self._hand_on(self.desktop, payload)
             else:
                 self._control(opcode, payload)
+
+    def _hand_on(self, desktop: asyncio.Transport, payload: bytes) -> None:
+        if self.view is None:
+            desktop.write(payload)
+            return
+        try:
+            desktop.write(self.view.feed(payload))
+        except ViewRefused as refused:
+            self._refuse(POLICY, str(refused))
+
+    def _refuse(self, code: int, why: str) -> None:
+        self.close(code, why)
+        self.transport.pause_reading()
 
     def _control(self, opcode: int, payload: bytes) -> None:
         if opcode == frames.CLOSE:
@@ -107,7 +121,8 @@ class Browser(asyncio.Protocol):
         self._reader = frames.FrameReader()
         self.transport.write(handshake.switching(key))
         try:
-            self.slot = self._host.admit(request.ticket).slot
+            admitted = self._host.admit(request.ticket)
+            self.slot, self.view = admitted.slot, ViewOnly() if admitted.view_only else None
             self._host.connect(self)
         except NotAdmitted as refused:
             log.info("refused: %s", refused)

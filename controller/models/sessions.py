@@ -52,6 +52,9 @@ class GpuSession(SQLModel, table=True):
     closed_at_ms: int | None = bigint(default=None, nullable=True)
     ended_at_ms: int | None = bigint(default=None, nullable=True)
     end_reason: str | None = Field(default=None)
+    # Which tab works at the desktop, empty when none does; when one that only looks was last heard of.
+    shown_by: str = Field(default="")
+    watched_at_ms: int | None = bigint(default=None, nullable=True)
     # SSH: the keys that may log in, a line each; the host key it answers with; the first login.
     ssh_keys: str = Field(default="")
     host_key: str = Field(default="")

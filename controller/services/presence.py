@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from sqlmodel import Session, select
 
-from controller.domain import lifecycle
+from controller.domain import lifecycle, tabs
 from controller.domain.metering import minutes_left
 from controller.domain.ticket import MAX_LIFE_MS, TicketClaims, issue
-from controller.errors import WrongState
+from controller.errors import ShownElsewhere, WrongState
 from controller.models import GpuSession, Host, Slot
 from controller.services import ledger, life, metering
 from controller.services.deps import Deps
@@ -17,33 +19,59 @@ from controller.services.session_reads import view
 from controller.services.session_views import Meter, SessionView, StreamView
 
 
-def heartbeat(deps: Deps, wallet: str, session_id: str) -> Meter:
+@dataclass(frozen=True)
+class Tab:
+    """Which tab asks, as it calls itself; empty for a program. `looks`: it only looks, without input."""
+
+    id: str = ""
+    looks: bool = False
+    takes: bool = False
+
+
+PROGRAM = Tab()
+
+
+def heartbeat(deps: Deps, wallet: str, session_id: str, tab: Tab = PROGRAM) -> Meter:
     """A page is watching: presence, and settlement of this session up to now.
 
-    The browser sends no duration; only the server's clock and the host's proof of life count.
+    The browser sends no duration; only the server's clock and the host's proof of life count. A tab that
+    only looks keeps no desktop from being closed.
 
     Raises:
         NotYours: no such session of this wallet.
+        ShownElsewhere: another tab has taken the desktop over.
     """
     with deps.database.begin() as db:
         row = life.lock(db, session_id, wallet)
         now = deps.clock.now_ms()
-        if row.state in lifecycle.UP | {"starting"}:
+        if tab.looks:
+            row.watched_at_ms = now
+        elif row.state in lifecycle.UP | {"starting"}:
+            _must_have(row, tab)
             life.keep(row, lifecycle.seen(life.life_of(row), now))
-            db.add(row)
+        db.add(row)
         if row.state == "running":
             metering.settle(db, row, now)
-        return _meter(db, row, now, max(deps.settings.sessions.warn_minutes, default=0))
+        return _meter(deps, db, row, now)
 
 
-def attach(deps: Deps, wallet: str, session_id: str) -> SessionView:
+def attach(deps: Deps, wallet: str, session_id: str, tab: Tab = PROGRAM) -> SessionView:
     """Return to the desktop: ends a detach, and takes a close beacon back within its window.
 
     Raises:
         NotYours: no such session of this wallet.
         WrongState: it is not running, or has no desktop.
+        ShownElsewhere: another tab works there; asked again with `takes` it is overtaken.
     """
-    return _step(deps, wallet, session_id, lifecycle.attached, desktop=True)
+
+    def come(row: GpuSession) -> None:
+        beat_ms = deps.settings.sessions.heartbeat_s * 1000
+        now = deps.clock.now_ms()
+        if not tab.takes and tabs.must_ask(row.shown_by, tab.id, row.seen_at_ms, now, beat_ms):
+            raise ShownElsewhere
+        row.shown_by = tab.id
+
+    return _step(deps, wallet, session_id, lifecycle.attached, first=come, desktop=True)
 
 
 def detach(deps: Deps, wallet: str, session_id: str) -> SessionView:
@@ -53,29 +81,40 @@ def detach(deps: Deps, wallet: str, session_id: str) -> SessionView:
         NotYours: no such session of this wallet.
         WrongState: it is not running.
     """
-    return _step(deps, wallet, session_id, lifecycle.detached)
+    return _step(deps, wallet, session_id, lifecycle.detached, first=_forget_tab)
 
 
-def close(deps: Deps, wallet: str, session_id: str) -> SessionView:
+def close(deps: Deps, wallet: str, session_id: str, tab: Tab = PROGRAM) -> SessionView:
     """The close beacon: unless somebody returns within the window, the session ends at this instant.
+
+    A tab that was overtaken, or only looked, has nothing to close.
 
     Raises:
         NotYours: no such session of this wallet.
     """
-    return _step(deps, wallet, session_id, lifecycle.closed)
+    with deps.database.begin() as db:
+        row = life.lock(db, session_id, wallet)
+        if tab.looks or tabs.overtaken(row.shown_by, tab.id):
+            return view(db, row)
+    return _step(deps, wallet, session_id, lifecycle.closed, first=_forget_tab)
 
 
-def stream(deps: Deps, wallet: str, session_id: str) -> StreamView:
+def stream(deps: Deps, wallet: str, session_id: str, tab: Tab = PROGRAM) -> StreamView:
     """A single-use ticket for the session's stream, good for 30 s.
 
     Raises:
         NotYours: no such session of this wallet.
         WrongState: there is no desktop to look at.
+        ShownElsewhere: another tab has taken the desktop over, and this one does not only look.
     """
     with deps.database.begin() as db:
         row = life.lock(db, session_id, wallet)
         if row.state not in lifecycle.UP or row.kind != "desktop":
             raise WrongState(state=row.state)
+        _must_have(row, tab)
+        if tab.looks:
+            row.watched_at_ms = deps.clock.now_ms()
+            db.add(row)
         slot = db.exec(select(Slot).where(Slot.id == row.slot_id)).one()
         host = db.exec(select(Host).where(Host.name == slot.host)).one()
     now = deps.clock.now_ms()
@@ -87,13 +126,20 @@ def stream(deps: Deps, wallet: str, session_id: str) -> StreamView:
         origin=deps.settings.web.origin,
         issued_at_ms=now,
         expires_at_ms=now + MAX_LIFE_MS,
+        view_only=tab.looks,
     )
     url = f"{host.gateway_url.rstrip('/')}/stream"
     return StreamView(url, issue(claims, deps.tickets.sign), claims.expires_at_ms)
 
 
 def _step(
-    deps: Deps, wallet: str, session_id: str, step: lifecycle.Step, *, desktop: bool = False
+    deps: Deps,
+    wallet: str,
+    session_id: str,
+    step: lifecycle.Step,
+    *,
+    first: Callable[[GpuSession], None] = lambda _: None,
+    desktop: bool = False,
 ) -> SessionView:
     with deps.database.begin() as db:
         row = life.lock(db, session_id, wallet)
@@ -103,12 +149,24 @@ def _step(
             change = step(life.life_of(row), deps.clock.now_ms())
         except lifecycle.NotPossible as error:
             raise WrongState(state=row.state) from error
+        first(row)
+        db.add(row)
         if change:
             life.write(db, row, change)
         return view(db, row)
 
 
-def _meter(db: Session, row: GpuSession, now_ms: int, warn_minutes: int) -> Meter:
+def _must_have(row: GpuSession, tab: Tab) -> None:
+    if not tab.looks and tabs.overtaken(row.shown_by, tab.id):
+        raise ShownElsewhere
+
+
+def _forget_tab(row: GpuSession) -> None:
+    row.shown_by = ""
+
+
+def _meter(deps: Deps, db: Session, row: GpuSession, now_ms: int) -> Meter:
+    limits = deps.settings.sessions
     balance = ledger.balance(db, row.wallet).gpu_ms
     minutes = minutes_left(balance, row.gpus)
     return Meter(
@@ -118,5 +176,6 @@ def _meter(db: Session, row: GpuSession, now_ms: int, warn_minutes: int) -> Mete
         burn_rate=row.gpus,
         minutes_left=minutes,
         server_now_ms=now_ms,
-        low_balance=row.state in lifecycle.UP and minutes < warn_minutes,
+        low_balance=row.state in lifecycle.UP and minutes < max(limits.warn_minutes, default=0),
+        watched=now_ms - (row.watched_at_ms or 0) <= tabs.PRESENT_BEATS * limits.heartbeat_s * 1000,
     )

@@ -119,7 +119,10 @@ class SavedView:
 
 @dataclass(frozen=True)
 class Meter:
-    """Answer to a heartbeat: settled up to now. `minutes_left` is wall time at this burn rate, floored."""
+    """Answer to a heartbeat: settled up to now. `minutes_left` is wall time at this burn rate, floored.
+
+    `watched`: another tab looks on, without input.
+    """
 
     state: str
     billed_gpu_ms: int
@@ -128,6 +131,7 @@ class Meter:
     minutes_left: int
     server_now_ms: int
     low_balance: bool
+    watched: bool
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from controller.services.claims import claim, profiles
 from controller.services.ends import end
-from controller.services.presence import attach, close, detach, heartbeat, stream
+from controller.services.presence import Tab, attach, close, detach, heartbeat, stream
 from controller.services.session_reads import current, saved
 from controller.services.session_views import Meter, ProfileView, SavedView, SessionView, StreamView
 
@@ -14,6 +14,7 @@ __all__ = [
     "SavedView",
     "SessionView",
     "StreamView",
+    "Tab",
     "attach",
     "claim",
     "close",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
+from controller.domain.tabs import MAX_TAB, is_tab
+from controller.errors import BadInput
 from controller.services import sessions
 from controller.services.public_keys import MAX_KEY_CHARS
 from controller.web.answers import answer
@@ -19,6 +21,14 @@ from controller.web.context import (
 from controller.web.guarding import limited
 
 blueprint = Blueprint("api_sessions", __name__, url_prefix="/api/v1")
+
+
+def tab() -> sessions.Tab:
+    """Which tab asks; a body without it is a program's. Raises BadInput."""
+    name = optional_text("tab", limit=MAX_TAB) or ""
+    if name and not is_tab(name):
+        raise BadInput("`tab` must be letters, digits and hyphens.", field="tab")
+    return sessions.Tab(name, looks=flag_field("view_only"), takes=flag_field("take"))
 
 
 @blueprint.get("/profiles")
@@ -49,7 +59,7 @@ def current() -> Response:
 
 @blueprint.post("/sessions/<session_id>/heartbeat")
 def heartbeat(session_id: str) -> Response:
-    return answer(sessions.heartbeat(deps(), wallet(), session_id))
+    return answer(sessions.heartbeat(deps(), wallet(), session_id, tab()))
 
 
 @blueprint.post("/sessions/<session_id>/detach")
@@ -59,12 +69,12 @@ def detach(session_id: str) -> Response:
 
 @blueprint.post("/sessions/<session_id>/attach")
 def attach(session_id: str) -> Response:
-    return answer(sessions.attach(deps(), wallet(), session_id))
+    return answer(sessions.attach(deps(), wallet(), session_id, tab()))
 
 
 @blueprint.post("/sessions/<session_id>/close")
 def close(session_id: str) -> Response:
-    return answer(sessions.close(deps(), wallet(), session_id))
+    return answer(sessions.close(deps(), wallet(), session_id, tab()))
 
 
 @blueprint.post("/sessions/<session_id>/end")
@@ -75,4 +85,4 @@ def end(session_id: str) -> Response:
 @blueprint.post("/sessions/<session_id>/stream")
 @limited("stream", 120)
 def stream(session_id: str) -> Response:
-    return answer(sessions.stream(deps(), wallet(), session_id))
+    return answer(sessions.stream(deps(), wallet(), session_id, tab()))

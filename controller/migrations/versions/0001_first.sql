@@ -322,6 +322,8 @@ CREATE TABLE gpu_session (
     closed_at_ms BIGINT,
     ended_at_ms BIGINT,
     end_reason VARCHAR,
+    shown_by VARCHAR DEFAULT '' NOT NULL,
+    watched_at_ms BIGINT,
     ssh_keys VARCHAR DEFAULT '' NOT NULL,
     host_key VARCHAR DEFAULT '' NOT NULL,
     opened_at_ms BIGINT,

@@ -1,6 +1,7 @@
 """A real gateway process, real WebSocket clients, and everything a stranger could try."""
 
 import asyncio
+import base64
 import os
 import time
 
@@ -158,6 +159,95 @@ async def test_a_second_tab_takes_over_and_the_first_is_told(gateway):
         assert closed.value.rcvd.code == 4410
         await second.send(b"mine")
         assert await bytes_of(second, 4) == b"mine"
+
+
+class Heard:
+    """A desktop that writes down everything anybody sends it, and shows each that it is there."""
+
+    def __init__(self):
+        self.said = []
+
+    async def serve(self, reader, writer):
+        mine = bytearray()
+        self.said.append(mine)
+        writer.write(GREETING)
+        while data := await reader.read(65_536):
+            mine += data
+            writer.write(b"." * len(data))
+
+    async def comes_to(self, number, count):
+        deadline = time.monotonic() + 10
+        while len(self.said) <= number or len(self.said[number]) < count:
+            assert time.monotonic() < deadline, self.said
+            await asyncio.sleep(0.01)
+        return bytes(self.said[number])
+
+
+HELLO, LOOK = b"RFB 003.008\n\x01\x00", bytes([3, 0, 0, 0, 0, 0, 0, 9, 0, 9])
+SHARED_HELLO = HELLO[:-1] + b"\x01"
+KEY, CLICK = bytes([4, 1, 0, 0, 0, 0, 0, 97]), bytes([5, 1, 0, 5, 0, 5])
+CLIPBOARD, RESIZE = bytes([6, 0, 0, 0, 0, 0, 0, 2]) + b"rm", bytes([251, 0, 9, 9, 9, 9, 0, 0])
+POWER, QEMU_KEY = bytes([250, 0, 1, 2]), bytes([255, 0]) + bytes(10)
+
+
+@scenario
+async def test_a_viewer_sees_and_nothing_it_sends_gets_to_the_desktop(gateway):
+    heard = Heard()
+    view = gateway.ticket(view_only=True)
+    async with await gateway.desktop(heard.serve), gateway.open() as works:
+        assert await works.recv() == GREETING
+        async with gateway.open(view) as looks:
+            assert await bytes_of(looks, len(GREETING)) == GREETING
+            attack = KEY + CLICK + CLIPBOARD + RESIZE + POWER + QEMU_KEY
+            await looks.send(HELLO + attack + LOOK)
+            for at in range(
+                len(attack)
+            ):  # cut anywhere, in frames of one byte, in one message of many frames
+                await looks.send(attack[at : at + 1])
+            await looks.send([KEY[:3], KEY[3:], CLICK])
+            await looks.send(LOOK)
+            wanted = SHARED_HELLO + LOOK + LOOK
+            assert await heard.comes_to(1, len(wanted)) == wanted
+            await bytes_of(looks, len(wanted))
+            await works.send(KEY)  # who works there is not disturbed, and is still heard
+            assert await heard.comes_to(0, len(KEY)) == KEY
+            await looks.send(b"\x63 what is this")
+            with pytest.raises(websockets.ConnectionClosed) as closed:
+                await looks.recv()
+            assert closed.value.rcvd.code == 1008
+        assert bytes(heard.said[1]) == wanted
+        await works.ping()
+    assert await refused_with(gateway.open(view)) == 4409
+
+
+@scenario
+async def test_a_ticket_to_look_cannot_be_made_one_to_work(gateway):
+    ticket = gateway.ticket(view_only=True)
+    payload, _, signature = ticket.partition(".")
+    said = base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)).replace(b"true", b"false")
+    forged = base64.urlsafe_b64encode(said).rstrip(b"=").decode() + "." + signature
+    async with await gateway.desktop():
+        assert await refused_with(gateway.open(forged)) == 4401
+
+
+@scenario
+async def test_viewers_end_with_the_desktop_and_are_bounded(gateway):
+    async with await gateway.desktop():
+        looking = [await gateway.open(gateway.ticket(view_only=True)) for _ in range(8)]
+        assert await refused_with(gateway.open(gateway.ticket(view_only=True))) == 4429
+        async with gateway.open() as works:
+            assert await works.recv() == GREETING
+        looking.pop().transport.abort()
+        async with httpx.AsyncClient() as client:
+            deadline = time.monotonic() + 5
+            while (await client.get(f"http://127.0.0.1:{gateway.port}/healthz")).json()["streams"] != 7:
+                assert time.monotonic() < deadline
+                await asyncio.sleep(0.02)
+        await asyncio.to_thread(gateway.stop)
+        for stream in looking:
+            with pytest.raises(websockets.ConnectionClosed) as closed:
+                await bytes_of(stream, 1_000)
+            assert closed.value.rcvd.code == 1001
 
 
 @scenario

@@ -15,7 +15,7 @@ from browser_fixtures import (
 )
 from browser_kit import Running
 from chainkit import anvil_fixture  # noqa: F401
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 pytestmark = pytest.mark.integration
 
@@ -102,13 +102,51 @@ def test_reload_cut_and_second_tab_keep_the_session(visitor: BrowserContext, sit
     second = visitor.new_page()
     second.goto(page.url)
     expect(second.get_by_role("heading")).to_have_text("Your desktop is open in another tab")
+    shot(second, "second-tab-asked")
     second.get_by_role("button", name="Take it over here").click()
     open_desktop(second)
     expect(page.get_by_role("heading")).to_have_text("Your desktop moved to another tab")
+    shot(page, "first-tab-told")
     page.close()
     second.wait_for_timeout(500)
     assert closed_at(site) is None  # the tab that gave it away has nothing to close
     assert len(site.desktops.running) == 1
+
+
+def test_another_device_is_asked_too_and_may_only_look(
+    chromium: Browser, visitor: BrowserContext, site: Running
+) -> None:
+    page = visitor.new_page()
+    launch(page, site)
+    elsewhere = chromium.new_context(
+        storage_state=visitor.storage_state(), viewport={"width": 1440, "height": 900}
+    )
+    other = elsewhere.new_page()
+    other.goto(page.url)
+    expect(other.get_by_role("heading")).to_have_text("Your desktop is open in another tab")
+    other.get_by_role("button", name="Only look").click()
+    open_desktop(other)
+    assert painted(other)
+    expect(other.locator("#looking")).to_be_visible()
+    expect(other.get_by_role("button", name="End session")).to_be_hidden()
+    other.locator("#screen canvas").click()
+    other.keyboard.type("nothing gets there")
+    expect(page.locator("#watched")).to_be_visible()  # the first tab is told
+    expect(page.locator("#toasts")).to_contain_text("It cannot type or click")
+    shot(page, "watched")
+    shot(other, "only-looks")
+    assert (site.gateway.keys, len(site.gateway.views)) == ([], 1)
+
+    other.get_by_role("button", name="Take it over").click()
+    open_desktop(other)
+    expect(other.locator("#looking")).to_be_hidden()
+    expect(page.get_by_role("heading")).to_have_text("Your desktop moved to another tab")
+    page.get_by_role("button", name="Bring it back here").click()
+    open_desktop(page)
+    expect(other.get_by_role("heading")).to_have_text("Your desktop moved to another tab")
+    elsewhere.close()
+    page.wait_for_timeout(500)
+    assert closed_at(site) is None
 
 
 def closed_at(site: Running) -> int | None:

@@ -1,7 +1,12 @@
-"""A gateway with a desktop behind it, as small as it gets: one green screen that writes down keys (RFC 6143)."""
+"""A gateway with a desktop behind it, as small as it gets: one green screen that writes down keys (RFC 6143).
+
+Like the real one, a stream takes the desktop over from the one before, unless its ticket is for looking only.
+"""
 
 from __future__ import annotations
 
+import base64
+import json
 import struct
 import threading
 from dataclasses import dataclass, field
@@ -13,6 +18,7 @@ from websockets.sync.server import Server, ServerConnection, serve
 WIDTH, HEIGHT = 320, 200
 GREEN = struct.pack("<I", 0x0000FF00) * (WIDTH * HEIGHT)
 FORMAT = struct.pack(">BBBBHHHBBB3x", 32, 24, 0, 1, 255, 255, 255, 16, 8, 0)
+TAKEN_OVER = 4410
 FIXED = {0: 20, 3: 10, 4: 8, 5: 6, 150: 10}
 
 
@@ -25,6 +31,7 @@ class TinyGateway:
     origins: list[str] = field(default_factory=list)
     keys: list[int] = field(default_factory=list)
     open: list[ServerConnection] = field(default_factory=list)
+    views: list[ServerConnection] = field(default_factory=list)
     server: Server | None = None
 
     def __enter__(self) -> Self:
@@ -40,9 +47,10 @@ class TinyGateway:
 
     def cut(self) -> None:
         """The network breaks."""
-        for connection in self.open:
+        for connection in [*self.open, *self.views]:
             connection.close()
         self.open.clear()
+        self.views.clear()
 
     def _choose(self, connection: ServerConnection, offered: Any) -> Any:
         assert connection.request is not None
@@ -51,7 +59,16 @@ class TinyGateway:
         return next(name for name in offered if name == "binary")
 
     def _serve(self, connection: ServerConnection) -> None:
-        self.open.append(connection)
+        assert connection.request is not None
+        offered = connection.request.headers["Sec-WebSocket-Protocol"]
+        ticket = next(name for name in offered.split(", ") if name.startswith("ticket."))
+        payload = ticket.removeprefix("ticket.").partition(".")[0]
+        if json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["view_only"]:
+            self.views.append(connection)
+        else:
+            for before in self.open:
+                before.close(TAKEN_OVER)
+            self.open[:] = [connection]
         try:
             self._desktop(connection, _Stream(connection))
         except (ConnectionClosed, EOFError):

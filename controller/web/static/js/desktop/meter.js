@@ -4,7 +4,8 @@ import { $, clock, duration } from "../dom.js";
 
 const OVER = new Set(["ending", "ended", "failed"]);
 
-export function startMeter(root, session, on) {
+/** `as` says which tab beats, and whether it only looks. */
+export function startMeter(root, session, as, on) {
   const path = `sessions/${session.id}/heartbeat`;
   let meter = null;
   let offsetMs = 0;
@@ -17,11 +18,13 @@ export function startMeter(root, session, on) {
     if (stopped) return;
     try {
       const before = meter?.state;
-      meter = await post(path);
+      meter = await post(path, as);
       offsetMs = meter.server_now_ms - Date.now();
       if (OVER.has(meter.state)) { on.gone(); return; }
       if (!ready || (before && before !== meter.state)) await refresh();
+      on.watched(meter.watched && !as.view_only);
     } catch (error) {
+      if (error.code === "shown_elsewhere") { on.taken(); return; }
       if (["not_found", "wrong_state", "sign_in_needed"].includes(error.code)) { on.gone(); return; }
     }
     show();

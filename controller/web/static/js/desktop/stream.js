@@ -6,8 +6,11 @@ import { pause } from "../dom.js";
 const BACK_OFF_MS = [200, 500, 1000, 2000, 4000, 8000];
 const GONE = new Set(["wrong_state", "not_found", "sign_in_needed"]);
 
-/** Open the stream into `screen`; `on.link` hears "connecting", "on", "off", `on.gone` that there is nothing to show. */
-export function openStream(ticketPath, screen, on) {
+/**
+ * Open the stream into `screen`; `on.link` hears "connecting", "on", "off", `on.gone` that there is nothing to show,
+ * `on.taken` that another tab works there now. `as` says which tab asks, and whether it only looks.
+ */
+export function openStream(ticketPath, screen, as, on) {
   const stream = { rfb: null, fit: true, clipboard: "", onClipboard: () => {}, stop };
   let stopped = false;
   let failures = 0;
@@ -20,10 +23,11 @@ export function openStream(ticketPath, screen, on) {
   async function connect() {
     if (stopped) return;
     try {
-      const { gateway_url: url, ticket } = await post(ticketPath);
+      const { gateway_url: url, ticket } = await post(ticketPath, as);
       if (!stopped) show(url, ticket);
     } catch (error) {
-      if (GONE.has(error.code)) on.gone();
+      if (error.code === "shown_elsewhere") on.taken();
+      else if (GONE.has(error.code)) on.gone();
       else again();
     }
   }
@@ -31,11 +35,12 @@ export function openStream(ticketPath, screen, on) {
   function show(url, ticket) {
     const rfb = new RFB(screen, url, { wsProtocols: ["binary", `ticket.${ticket}`] });
     rfb.scaleViewport = true;
-    rfb.resizeSession = stream.fit;
+    rfb.viewOnly = as.view_only;
+    rfb.resizeSession = stream.fit && !as.view_only;
     rfb.background = "#05070a";
     rfb.addEventListener("connect", () => { failures = 0; on.link("on"); rfb.focus(); });
     rfb.addEventListener("clipboard", (event) => { stream.clipboard = event.detail.text; stream.onClipboard(event.detail.text); });
-    rfb.addEventListener("disconnect", () => { if (stream.rfb === rfb) again(); });
+    rfb.addEventListener("disconnect", () => { if (stream.rfb === rfb) { stream.rfb = null; again(); } });
     stream.rfb = rfb;
   }
 
