@@ -21,6 +21,7 @@ from infra.docker_engine import docker_answers
 from infra.engine_events import Recorder, drift_of, kind_of, name_of
 from infra.engine_workspace import PROJECT, make_workspace
 from infra.errors import InfraError, Interrupted, PolicyRefused
+from infra.known_hosts import pin
 from infra.playbook_run import CANCEL
 from infra.policy import Violation, judge
 from infra.program import Image, declare
@@ -92,6 +93,7 @@ def up(
         Interrupted: by Ctrl-C or `stop`.
     """
     config.save()
+    pin(config.known_hosts, config.hosts)
     with _engine(config, cli, report, image, stop, released=released) as engine:
         return engine.converge()
 

@@ -20,11 +20,13 @@ class GpuHost(pulumi.ComponentResource):
         *,
         config: StackConfig,
         host: Host,
+        address: pulumi.Input[str] | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """Args: the stack's configuration and the host's part of it."""
+        """Args: the stack's configuration, the host's part of it, its address where that is made later."""
         super().__init__("axonos:infra:GpuHost", name, None, opts)
         self._config, self._host = config, host
+        self.address = pulumi.Output.from_input(host.address if address is None else address)
         self.runs: list[PlaybookRun] = []
         self.register_outputs({"name": host.name})
 
@@ -47,7 +49,7 @@ class GpuHost(pulumi.ComponentResource):
         run = PlaybookRun(
             name,
             playbook=playbook.path,
-            inventory=inventory((self._host,)),
+            inventory=self._inventory(),
             variables=variables,
             watched=self._config.watched,
             work_dir=self._config.work_dir,
@@ -57,3 +59,11 @@ class GpuHost(pulumi.ComponentResource):
         )
         self.runs.append(run)
         return run
+
+    def _inventory(self) -> pulumi.Input[dict[str, Any]]:
+        host, known = self._host, self._config.known_hosts
+        if host.connection == "local":
+            return inventory((host,))
+        return self.address.apply(
+            lambda address: inventory((host.model_copy(update={"address": address}),), known)
+        )

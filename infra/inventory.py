@@ -1,23 +1,32 @@
-"""From the stack's hosts to an Ansible inventory. Pure."""
+"""From the stack's hosts to an Ansible inventory, and to what the controller registers. Pure."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
-from infra.stack_config import Host
+from infra.stack_parts import Host
+
+# A machine that has just been started takes a while until its SSH server answers.
+SSH_RETRIES = 10
 
 
-def inventory(hosts: tuple[Host, ...]) -> dict[str, Any]:
-    """The inventory as ansible-runner takes it: all hosts in group `gpu_hosts`."""
-    return {
-        "all": {"children": {"gpu_hosts": {"hosts": {host.name: host_variables(host) for host in hosts}}}}
-    }
+def inventory(hosts: Iterable[Host], known_hosts: Path | None = None) -> dict[str, Any]:
+    """The inventory as ansible-runner takes it: all hosts in group `gpu_hosts`.
+
+    Args:
+        hosts: with their addresses.
+        known_hosts: the file of SSH keys that hosts are recognised by.
+    """
+    found = {host.name: host_variables(host, known_hosts) for host in hosts}
+    return {"all": {"children": {"gpu_hosts": {"hosts": found}}}}
 
 
-def host_variables(host: Host) -> dict[str, Any]:
-    """How Ansible reaches a host, and which GPUs it declares."""
-    gpus = [gpu.model_dump() for gpu in host.gpus]
+def host_variables(host: Host, known_hosts: Path | None = None) -> dict[str, Any]:
+    """How Ansible reaches a host, which GPUs it declares, and where its homes lie."""
+    gpus = [gpu.model_dump(exclude={"model"}) for gpu in host.gpus]
     if host.connection == "local":
         # The interpreter that runs Ansible has the libraries its modules need.
         return {
@@ -25,4 +34,44 @@ def host_variables(host: Host) -> dict[str, Any]:
             "ansible_python_interpreter": sys.executable,
             "axonos_gpus": gpus,
         }
-    return {"ansible_host": host.address, "ansible_user": host.user, "axonos_gpus": gpus}
+    found = {
+        "ansible_connection": "ssh",
+        "ansible_host": host.address,
+        "ansible_port": host.port,
+        "ansible_user": host.user,
+        "ansible_become": host.user != "root",
+        "ansible_ssh_retries": SSH_RETRIES,
+        "ansible_ssh_common_args": _ssh_options(host, known_hosts),
+        "axonos_gpus": gpus,
+    }
+    if host.key_file is not None:
+        found["ansible_ssh_private_key_file"] = str(host.key_file)
+    if host.homes_disk is not None:
+        found["axonos_homes_disk"] = str(host.homes_disk)
+    return found
+
+
+def _ssh_options(host: Host, known_hosts: Path | None) -> str:
+    """Another key than the one on record is never accepted; an unknown one only where none was given."""
+    strict = "yes" if host.host_key else "accept-new"
+    options = f"-o IdentitiesOnly=yes -o BatchMode=yes -o StrictHostKeyChecking={strict}"
+    return f"{options} -o UserKnownHostsFile={known_hosts}" if known_hosts else options
+
+
+def registration(stack: str, hosts: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """What `axonos hosts sync` reads: the stack and its hosts as in the stack's outputs."""
+    return {"stack": stack, "hosts": sorted(hosts, key=lambda host: str(host["name"]))}
+
+
+def output_of(host: Host, address: str) -> dict[str, Any]:
+    """One host as the stack's outputs show it."""
+    at = f"[{address}]" if ":" in address else address
+    return {
+        "name": host.name,
+        "connection": host.connection,
+        "address": at if host.port == 22 else f"{at}:{host.port}",
+        "user": host.user,
+        "gateway_url": host.gateway_url,
+        "simulated": bool(host.gpus) and all(gpu.simulated for gpu in host.gpus),
+        "gpus": [{"uuid": gpu.uuid, "model": gpu.model} for gpu in host.gpus],
+    }

@@ -91,7 +91,7 @@ class PlaybookRun(Resource, module="axonos", name="PlaybookRun"):
         name: str,
         *,
         playbook: Path,
-        inventory: dict[str, Any],
+        inventory: pulumi.Input[dict[str, Any]],
         variables: pulumi.Input[dict[str, Any]],
         work_dir: Path,
         log_dir: Path,
@@ -102,8 +102,8 @@ class PlaybookRun(Resource, module="axonos", name="PlaybookRun"):
         """Args: the playbook with its hosts and variables, and what else counts as its content."""
         roots = list(watched)
         files = files_hash(playbook, roots)
-        content = pulumi.Output.from_input(variables).apply(
-            lambda known: content_hash(files, inventory, known)
+        content = pulumi.Output.all(inventory, variables).apply(
+            lambda known: content_hash(files, known[0], known[1])
         )
         props = {
             "name": name,

@@ -8,6 +8,7 @@ from concurrent.futures import Future
 import pulumi
 
 from infra.built_image import BuiltImage
+from infra.fleet import Fleet
 from infra.platform import Platform
 from infra.stack_config import StackConfig
 
@@ -21,9 +22,16 @@ def declare(config: StackConfig, image: Image) -> None:
         config: what the stack is made of.
         image: the desktop image; a future while it is still being built; None leaves the image out.
     """
+    pulumi.export("instance", config.instance)
+    if config.kind == "metal":
+        pulumi.export("hosts", Fleet(config.stack, config=config).hosts)
+        return
+    _declare_local(config, image)
+
+
+def _declare_local(config: StackConfig, image: Image) -> None:
     known = None if image is None else image_output(image)
     platform = Platform(config.instance, config=config, image=known)
-    pulumi.export("instance", config.instance)
     pulumi.export("network", platform.network.name)
     pulumi.export("homes_volume", platform.homes.volume.name)
     if platform.image is not None:

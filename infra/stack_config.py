@@ -7,91 +7,33 @@ the stack's state and `axonos infra` or plain `pulumi` find it again.
 from __future__ import annotations
 
 import os
-from decimal import ROUND_CEILING, Decimal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from infra.errors import StackConfigInvalid
 from infra.policy import Policy
+from infra.stack_aws import Aws
+from infra.stack_parts import Budget, Gpu, Host, Part, Playbook, Ports
 
+NAME = r"^[a-z][a-z0-9-]{0,30}$"
 # A unix socket path ends at 107 bytes; this is the longest one under the run folder.
 RUN_DIR_MAX_BYTES = 107 - len("/slots/s-0123456789ab/rfb.sock")
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Ports(_Part):
-    """Loopback ports of this instance."""
-
-    web: int = Field(default=8080, ge=1, le=65535)
-    gateway: int = Field(default=8081, ge=1, le=65535)
-    anvil: int = Field(default=8545, ge=1, le=65535)
-
-    @model_validator(mode="after")
-    def _differ(self) -> Ports:
-        if len({self.web, self.gateway, self.anvil}) < 3:
-            raise ValueError("web, gateway and anvil need three different ports")
-        return self
-
-
-class Gpu(_Part):
-    """One GPU of a host: a device named by UUID, or a simulated one."""
-
-    uuid: str = Field(pattern=r"^[A-Za-z0-9-]{1,64}$")
-    simulated: bool = False
-
-
-class Host(_Part):
-    """A machine with a Docker engine, this one or one reached by SSH."""
-
-    name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,30}$")
-    connection: Literal["local", "ssh"] = "local"
-    address: str = "127.0.0.1"
-    user: str = "root"
-    gpus: tuple[Gpu, ...] = ()
-
-
-class Playbook(_Part):
-    """A playbook that belongs to the wanted state, run again when its content or variables change.
-
-    `after_image` runs wait for the desktop image and get `axonos_image_id` as one more variable. Variables
-    are kept in the stack's state: name secrets by file.
-    """
-
-    name: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,30}$")
-    path: Path
-    variables: dict[str, Any] = {}
-    after_image: bool = False
-
-
-class Budget(_Part):
-    """What the policy allows a stack to cost: a cap in whole dollars a month, and prices we do not know."""
-
-    monthly_cap_usd: int | None = Field(default=None, ge=0)
-    # Given in dollars an hour, at most six digits after the point.
-    prices_usd_per_hour: dict[str, Decimal] = {}
-
-    def prices_micro_usd(self) -> dict[str, int]:
-        """The same prices as integers, rounded up."""
-        return {
-            kind: int((price * 1_000_000).to_integral_value(ROUND_CEILING))
-            for kind, price in self.prices_usd_per_hour.items()
-        }
-
-
-class StackConfig(_Part):
+class StackConfig(Part):
     """Everything the Pulumi program of one stack is told."""
 
     instance: str = Field(default="axonos", pattern=r"^[a-z][a-z0-9-]{0,19}$")
-    stack: Literal["local"] = "local"
+    stack: str = Field(default="local", pattern=NAME)
+    kind: Literal["local", "metal", "aws"] = "local"
     state_dir: Path
     run_dir: Path
     ports: Ports = Ports()
-    hosts: tuple[Host, ...] = Field(min_length=1)
+    hosts: tuple[Host, ...] = ()
+    aws: Aws | None = None
     playbooks: tuple[Playbook, ...] = ()
     # Folders besides the playbooks' own whose content counts, such as the project's code.
     watched: tuple[Path, ...] = ()
@@ -127,6 +69,11 @@ class StackConfig(_Part):
         return self.state_dir / "logs"
 
     @property
+    def known_hosts(self) -> Path:
+        """The SSH keys that hosts are recognised by."""
+        return self.state_dir / "secrets" / "known_hosts"
+
+    @property
     def saved_at(self) -> Path:
         """Where this configuration is kept for later commands."""
         return self.backend_dir / f"{self.stack}.json"
@@ -151,6 +98,26 @@ class StackConfig(_Part):
         new.replace(self.saved_at)
 
 
+def _of_kind(config: StackConfig) -> Iterator[str]:
+    """What the kind of stack asks for and does not allow."""
+    if config.kind == "aws":
+        if config.aws is None:
+            yield "a stack of kind aws needs a section [aws]"
+        if config.hosts:
+            yield "a stack of kind aws has [[aws.pools]], not [[hosts]]"
+        return
+    if config.aws is not None:
+        yield f"[aws] does not belong in a stack of kind {config.kind}"
+    if not config.hosts:
+        yield "a stack has at least one host"
+    wanted = "local" if config.kind == "local" else "ssh"
+    for host in config.hosts:
+        if host.connection != wanted:
+            yield f"host {host.name}: a stack of kind {config.kind} reaches its hosts by {wanted}"
+        if host.key_file is not None and not host.key_file.is_file():
+            yield f"host {host.name}: there is no key file {host.key_file}"
+
+
 def _problems(config: StackConfig) -> list[str]:
     found = [
         f"{name} must be an absolute path"
@@ -159,6 +126,7 @@ def _problems(config: StackConfig) -> list[str]:
     ]
     if len(os.fsencode(config.run_dir)) > RUN_DIR_MAX_BYTES:
         found.append(f"run_dir is too long for unix sockets (at most {RUN_DIR_MAX_BYTES} bytes)")
+    found += _of_kind(config)
     names = [host.name for host in config.hosts]
     found += [f"host {name} is listed twice" for name in sorted({n for n in names if names.count(n) > 1})]
     uuids = [gpu.uuid for host in config.hosts for gpu in host.gpus]
@@ -183,7 +151,7 @@ def stack_config(**values: Any) -> StackConfig:
     try:
         return StackConfig.model_validate(values)
     except ValidationError as error:
-        raise StackConfigInvalid(_listed("the stack's configuration", error)) from error
+        raise StackConfigInvalid(listed("the stack's configuration", error)) from error
 
 
 def saved_config(state_dir: Path, stack: str = "local") -> StackConfig:
@@ -198,9 +166,13 @@ def saved_config(state_dir: Path, stack: str = "local") -> StackConfig:
     except OSError as error:
         raise StackConfigInvalid(f"{path}: {error.strerror}. Run `axonos up` first.") from error
     except ValidationError as error:
-        raise StackConfigInvalid(_listed(str(path), error)) from error
+        raise StackConfigInvalid(listed(str(path), error)) from error
 
 
-def _listed(source: str, error: ValidationError) -> str:
+def listed(source: str, error: ValidationError) -> str:
+    """Every problem of a configuration, a line each."""
     lines = [f"  {'.'.join(map(str, e['loc'])) or '(whole)'}: {e['msg']}" for e in error.errors()]
     return "\n".join([f"{source} has {len(lines)} problem(s):", *lines])
+
+
+__all__ = ["Gpu", "Host", "Playbook", "Ports", "StackConfig", "listed", "saved_config", "stack_config"]

@@ -7,6 +7,7 @@ import hashlib
 import click
 
 from controller.cli.hosts_fleet import drain, remove, resume
+from controller.cli.hosts_sync import sync
 from controller.cli.output import connect, instant, json_option, print_json, print_table
 from controller.services import hosts as service
 from controller.services.hosts import GpuSpec, HostView
@@ -14,10 +15,10 @@ from controller.services.hosts import GpuSpec, HostView
 
 @click.group()
 def hosts() -> None:
-    """GPU hosts and their GPUs: list, show, pool, add, drain, resume, remove, release-gpu, quarantine-gpu."""
+    """GPU hosts and their GPUs: list, show, pool, add, sync, drain, resume, remove, release-gpu, quarantine-gpu."""
 
 
-for command in (drain, resume, remove):
+for command in (drain, resume, remove, sync):
     hosts.add_command(command)
 
 

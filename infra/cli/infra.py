@@ -4,23 +4,45 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from functools import partial
+from dataclasses import dataclass
+from functools import partial, wraps
 from pathlib import Path
+from typing import Any
 
 import click
 
 from infra import engine
 from infra.cli.explained import explained
 from infra.cli.options import instance_options, json_option
+from infra.errors import StackConfigInvalid
 from infra.faults import REFUSED
-from infra.instance import resolve
+from infra.host_register import inventory_path, register, write_hosts
+from infra.instance import Instance, resolve
 from infra.pulumi_cli import ensure_cli
 from infra.reporting import Report
 from infra.stack_config import StackConfig, saved_config
+from infra.stack_file import stack_from_file, stack_path
 from infra.summary import Summary
 
-Where = Callable[[], tuple[StackConfig, Path]]
 tell: Report = partial(click.echo, err=True)
+
+
+@dataclass(frozen=True)
+class Where:
+    """Which instance and which stack the command is about."""
+
+    instance: Instance
+    stack: str
+
+    def config(self) -> StackConfig:
+        """The stack's configuration: its file if there is one, else what its last `up` kept."""
+        if stack_path(self.instance.state, self.stack).exists():
+            return stack_from_file(self.instance, self.stack)
+        return saved_config(self.instance.state, self.stack)
+
+    def cli(self) -> Path:
+        """The Pulumi CLI."""
+        return ensure_cli(self.instance.state / "tools", tell)
 
 
 @click.group()
@@ -28,17 +50,26 @@ tell: Report = partial(click.echo, err=True)
 @click.option("--stack", default="local", show_default=True, help="Which stack of the instance.")
 @click.pass_context
 def infra(context: click.Context, name: str | None, state: Path | None, stack: str) -> None:
-    """The Pulumi stack: hosts, networks, homes and the desktop image.
+    """The Pulumi stacks: hosts, networks, homes and the desktop image.
 
-    Works on the configuration that the last `axonos up` kept. Exit status: 0 done, 1 failed, 2 wrong use,
-    3 refused, 4 another run is busy or a program is unavailable, 130 interrupted.
+    Stack `local` is what `axonos up` keeps; any other is described in STATE/stacks/NAME.toml. Exit status:
+    0 done, 1 failed, 2 wrong use, 3 refused, 4 another run is busy or a program is unavailable,
+    130 interrupted.
     """
+    context.obj = lambda again: Where(resolve(name, state), again or stack)
 
-    def where() -> tuple[StackConfig, Path]:
-        folder = resolve(name, state).state
-        return saved_config(folder, stack), ensure_cli(folder / "tools", tell)
 
-    context.obj = where
+def stack_command(command: Any) -> Any:
+    """A command about one stack: `--stack` may stand behind it too, and `--json` answers with one object."""
+
+    @wraps(command)
+    def wrapped(chosen: Callable[[str | None], Where], stack: str | None, **options: Any) -> None:
+        with explained(as_json=bool(options["as_json"])):
+            command(chosen(stack), **options)
+
+    named = click.option("--stack", default=None, help="Which stack; may stand before the command too.")
+    found: Any = json_option(named(click.pass_obj(wrapped)))  # type: ignore[arg-type]
+    return found
 
 
 released_option = click.option(
@@ -51,57 +82,64 @@ released_option = click.option(
 
 @infra.command()
 @released_option
-@json_option
-@click.pass_obj
+@stack_command
 def preview(where: Where, released: tuple[str, ...], as_json: bool) -> None:
     """Show what `up` would change, and what is against the rules. Changes nothing."""
-    _run(partial(engine.preview, released=frozenset(released)), where, as_json)
+    _tell(engine.preview(where.config(), cli=where.cli(), report=tell, released=frozenset(released)), as_json)
 
 
 @infra.command()
 @released_option
-@json_option
-@click.pass_obj
-def up(where: Where, released: tuple[str, ...], as_json: bool) -> None:
-    """Look for drift, hold the plan against the rules, then change whatever is not as wanted."""
-    _run(partial(engine.up, released=frozenset(released)), where, as_json)
+@click.option("--no-register", is_flag=True, help="Leave the controller's hosts as they are.")
+@stack_command
+def up(where: Where, released: tuple[str, ...], no_register: bool, as_json: bool) -> None:
+    """Look for drift, hold the plan against the rules, change what is not as wanted, register the hosts."""
+    summary = engine.up(where.config(), cli=where.cli(), report=tell, released=frozenset(released))
+    write_hosts(where.instance, where.config(), summary.outputs)
+    if not no_register:
+        register(where.instance, where.stack, tell)
+    _tell(summary, as_json)
 
 
 @infra.command()
-@json_option
-@click.pass_obj
+@stack_command
 def refresh(where: Where, as_json: bool) -> None:
     """Name what is no longer as recorded. Changes only the record."""
-    _run(engine.refresh, where, as_json)
+    _tell(engine.refresh(where.config(), cli=where.cli(), report=tell), as_json)
 
 
 @infra.command()
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@json_option
-@click.pass_obj
+@stack_command
 def destroy(where: Where, yes: bool, as_json: bool) -> None:
-    """Remove what the stack made in Docker; homes keep their files."""
+    """Remove what the stack made; homes keep their files, machines that existed before stay."""
+    config = where.config()
     if not yes:
-        click.confirm("Remove this stack's network, volume and image from Docker?", abort=True, err=True)
-    _run(engine.destroy, where, as_json)
+        click.confirm(f"Remove everything that stack {config.stack} made?", abort=True, err=True)
+    _tell(engine.destroy(config, cli=where.cli(), report=tell), as_json)
 
 
 @infra.command()
-@json_option
-@click.pass_obj
+@stack_command
 def cancel(where: Where, as_json: bool) -> None:
     """Take away the lock of a run that was killed; a living run keeps its own."""
-    with explained(as_json=as_json):
-        config, cli = where()
-        taken = engine.cancel(config, cli=cli, report=tell)
+    taken = engine.cancel(where.config(), cli=where.cli(), report=tell)
     said = "The lock was taken away." if taken else "There was no lock to take away."
     click.echo(json.dumps({"operation": "cancel", "unlocked": taken}) if as_json else said)
 
 
-def _run(operation: Callable[..., Summary], where: Where, as_json: bool) -> None:
-    with explained(as_json=as_json):
-        config, cli = where()
-        summary = operation(config, cli=cli, report=tell)
+@infra.command()
+@stack_command
+def inventory(where: Where, as_json: bool) -> None:
+    """Print the Ansible inventory of the stack's hosts, as its last `up` left them: JSON in any case."""
+    del as_json
+    path = inventory_path(where.instance.state, where.stack)
+    if not path.exists():
+        raise StackConfigInvalid(f"{path} is not there yet. Run `axonos infra up --stack {where.stack}`.")
+    click.echo(path.read_text(), nl=False)
+
+
+def _tell(summary: Summary, as_json: bool) -> None:
     click.echo(json.dumps(summary.as_json()) if as_json else "\n".join(lines(summary)))
     if summary.violations:
         raise SystemExit(REFUSED)

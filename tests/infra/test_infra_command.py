@@ -77,3 +77,37 @@ def test_destroy_asks_first(run, monkeypatch):
 def test_cancel_says_whether_there_was_a_lock(run, monkeypatch, taken):
     monkeypatch.setattr(command.engine, "cancel", lambda *_, **__: taken)
     assert json.loads(run("cancel", "--json").output)["unlocked"] is taken
+
+
+def test_a_stack_is_named_before_or_behind_the_command(run, monkeypatch, tmp_path):
+    seen = []
+    monkeypatch.setattr(command.engine, "cancel", lambda config, **_: seen.append(config.stack))
+    gpu = stack_config(
+        stack="gpu",
+        kind="metal",
+        state_dir=tmp_path,
+        run_dir="/run/trial",
+        hosts=[{"name": "far", "connection": "ssh", "address": "203.0.113.7", "gateway_url": "wss://far"}],
+    )
+    gpu.save()
+    assert run("cancel", "--stack", "gpu").exit_code == 0
+    assert run("--stack", "gpu", "cancel").exit_code == 0
+    assert seen == ["gpu", "gpu"]
+
+
+def test_after_up_the_inventory_and_the_list_of_hosts_lie_there(run, monkeypatch, tmp_path):
+    (tmp_path / "stacks").mkdir()
+    (tmp_path / "stacks" / "gpu.toml").write_text(
+        'kind = "metal"\ncontroller_url = "https://x"\nconverge = false\n[[hosts]]\nname = "far"\n'
+        'address = "203.0.113.7"\nport = 2222\ngateway_url = "wss://far"\nsimulated_gpus = 1\n'
+    )
+    told = {"name": "far", "address": "203.0.113.7:2222"}
+    monkeypatch.setattr(
+        command.engine, "up", lambda *_, **__: Summary("up", "gpu", outputs={"hosts": [told]})
+    )
+    assert run("inventory", "--stack", "gpu").exit_code == 3
+    assert run("up", "--stack", "gpu").exit_code == 0
+    hosts = json.loads(run("inventory", "--stack", "gpu").output)["all"]["children"]["gpu_hosts"]["hosts"]
+    assert (hosts["far"]["ansible_host"], hosts["far"]["ansible_port"]) == ("203.0.113.7", 2222)
+    listed = json.loads((tmp_path / "stacks" / "gpu.hosts.json").read_text())
+    assert listed == {"stack": "gpu", "hosts": [told]}

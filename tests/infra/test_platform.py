@@ -131,3 +131,22 @@ def test_plain_pulumi_runs_the_saved_stack(loop, tmp_path):
     finally:
         pulumi.runtime.set_all_config({})
     assert ("verification", "Network") in made
+
+
+def test_a_stack_of_metal_is_its_hosts_each_converged(loop, tmp_path):
+    playbook = tmp_path / "host.yml"
+    playbook.write_text("[]\n")
+    far = {"name": "far", "connection": "ssh", "address": "203.0.113.7", "gateway_url": "wss://far"}
+    metal = stack_config(
+        stack="gpu",
+        kind="metal",
+        state_dir=tmp_path,
+        run_dir=tmp_path / "run",
+        hosts=[far, {**far, "name": "near", "address": "203.0.113.8"}],
+        playbooks=[{"name": "host", "path": playbook}],
+    )
+    made = recorded(loop, lambda: declare(metal, None))
+    assert {name for name, kind in made if kind == "PlaybookRun"} == {"host-far", "host-near"}
+    assert not {kind for _, kind in made} & {"Network", "Volume", "LoadedImage"}
+    hosts = made["host-far", "PlaybookRun"]["inventory"]["all"]["children"]["gpu_hosts"]["hosts"]
+    assert hosts["far"]["ansible_host"] == "203.0.113.7"

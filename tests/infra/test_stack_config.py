@@ -22,10 +22,10 @@ def test_what_is_saved_is_found_again(tmp_path):
 
 
 def test_all_problems_are_listed_at_once(tmp_path):
-    wrong = values(tmp_path, instance="Trial!", hosts=[], ports={"web": 0}, surprise=1)
+    wrong = values(tmp_path, instance="Trial!", hosts=[{"name": "!"}], ports={"web": 0}, surprise=1)
     with pytest.raises(StackConfigInvalid) as raised:
         stack_config(**wrong)
-    for place in ("instance", "hosts", "ports.web", "surprise", "4 problem(s)"):
+    for place in ("instance", "hosts.0.name", "ports.web", "surprise", "4 problem(s)"):
         assert place in raised.value.message
 
 
@@ -55,6 +55,18 @@ def test_all_contradictions_are_listed_at_once(tmp_path):
 def test_before_the_first_up_there_is_none(tmp_path):
     with pytest.raises(StackConfigInvalid, match="axonos up"):
         saved_config(tmp_path)
+
+
+def test_each_kind_of_stack_has_its_own_hosts(tmp_path):
+    ssh = {"name": "far", "connection": "ssh", "key_file": tmp_path / "none"}
+    for more, words in (
+        ({"hosts": []}, "at least one host"),
+        ({"kind": "metal"}, "reaches its hosts by ssh"),
+        ({"kind": "metal", "hosts": [ssh]}, "no key file"),
+        ({"kind": "aws"}, r"needs a section \[aws\]"),
+    ):
+        with pytest.raises(StackConfigInvalid, match=words):
+            stack_config(**values(tmp_path, **more))
 
 
 def test_two_services_on_one_port_are_refused(tmp_path):

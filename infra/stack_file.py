@@ -1,0 +1,101 @@
+"""The operator's file of a stack, STATE/stacks/NAME.toml, and what the instance adds to it.
+
+Everything is checked as a whole: `StackConfigInvalid` lists every problem at once.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from infra.errors import StackConfigInvalid
+from infra.first.source import source_digest
+from infra.instance import Instance
+from infra.stack_aws import Aws, simulated
+from infra.stack_config import StackConfig, listed, stack_config
+from infra.stack_parts import Budget, Gpu, Host, Part, Playbook
+
+
+class SshHost(Host):
+    """A machine that exists already, as its operator describes it."""
+
+    connection: Literal["ssh"] = "ssh"
+    address: str = Field(pattern=r"^[A-Za-z0-9.:-]+$")
+    gateway_url: str = Field(pattern=r"^wss?://[^/\s]+$")
+    simulated_gpus: int = Field(default=0, ge=0, le=64)
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> SshHost:
+        if self.gpus and self.simulated_gpus:
+            raise ValueError("give either gpus or simulated_gpus; with neither, the NVIDIA driver is asked")
+        return self
+
+    def resolved(self) -> Host:
+        """The host with its simulated GPUs named."""
+        fields = self.model_dump(exclude={"simulated_gpus", "gpus"})
+        gpus: tuple[Gpu, ...] = self.gpus or simulated(self.name, self.simulated_gpus)
+        return Host(**fields, gpus=gpus)
+
+
+class StackFile(Part):
+    """What the file may say."""
+
+    kind: Literal["metal", "aws"]
+    # Where the hosts' guards reach the controller.
+    controller_url: str = Field(pattern=r"^https?://[^\s]+$")
+    # False leaves machines as they are: nothing is installed on them.
+    converge: bool = True
+    variables: dict[str, Any] = Field(default_factory=dict)
+    hosts: tuple[SshHost, ...] = ()
+    aws: Aws | None = None
+    policy: Budget = Budget()
+
+
+def stack_path(state_dir: Path, stack: str) -> Path:
+    """Where a stack's file lies."""
+    return state_dir / "stacks" / f"{stack}.toml"
+
+
+def stack_from_file(instance: Instance, stack: str) -> StackConfig:
+    """The stack that its file describes.
+
+    Raises:
+        StackConfigInvalid: there is no file, or it has problems; all are listed.
+    """
+    path = stack_path(instance.state, stack)
+    try:
+        told = StackFile.model_validate(tomllib.loads(path.read_text()))
+    except OSError as error:
+        raise StackConfigInvalid(f"{path}: {error.strerror}. infra/README.md shows what it says.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise StackConfigInvalid(f"{path}: {error}") from error
+    except ValidationError as error:
+        raise StackConfigInvalid(listed(str(path), error)) from error
+    return stack_config(
+        instance=instance.name,
+        stack=stack,
+        kind=told.kind,
+        state_dir=instance.state,
+        run_dir=instance.run,
+        hosts=tuple(host.resolved() for host in told.hosts),
+        aws=told.aws,
+        policy=told.policy,
+        playbooks=_playbooks(instance, told) if told.converge else (),
+    )
+
+
+def _playbooks(instance: Instance, told: StackFile) -> tuple[Playbook, ...]:
+    variables = {
+        "axonos_instance": instance.name,
+        "axonos_state_dir": str(instance.state),
+        "axonos_run_dir": str(instance.run),
+        "axonos_gateway_port": instance.gateway_port,
+        "axonos_controller_url": told.controller_url,
+        "axonos_origin": told.controller_url,
+        "axonos_source_digest": source_digest(instance.source),
+        **told.variables,
+    }
+    return (Playbook(name="host", path=instance.source / "playbooks" / "host.yml", variables=variables),)

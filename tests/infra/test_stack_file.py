@@ -1,0 +1,124 @@
+"""The operator's file of a stack: what it may say, and everything that is wrong with it at once."""
+
+import pytest
+
+from infra.errors import StackConfigInvalid
+from infra.instance import Instance
+from infra.inventory import inventory, output_of
+from infra.known_hosts import pin
+from infra.stack_file import stack_from_file, stack_path
+
+METAL = """
+kind = "metal"
+controller_url = "https://gpu.example.com"
+[[hosts]]
+name = "rack-1"
+address = "203.0.113.7"
+port = 2222
+user = "admin"
+key_file = "{key}"
+host_key = "ssh-ed25519 AAAAC3Nz"
+gateway_url = "wss://rack-1.gpu.example.com"
+homes_disk = "/dev/nvme1n1"
+gpus = [{{uuid = "GPU-1", model = "H100"}}]
+[[hosts]]
+name = "rack-2"
+address = "203.0.113.8"
+gateway_url = "wss://rack-2.gpu.example.com"
+simulated_gpus = 2
+[policy]
+monthly_cap_usd = 100
+prices_usd_per_hour = {{"x9.huge" = 0.1234567}}
+"""
+
+
+@pytest.fixture
+def instance(tmp_path):
+    playbooks = tmp_path / "src" / "playbooks"
+    playbooks.mkdir(parents=True)
+    (playbooks / "host.yml").write_text("[]\n")
+    (tmp_path / "key").write_text("private")
+    return Instance("trial", tmp_path, tmp_path / "run")
+
+
+def written(instance, text):
+    path = stack_path(instance.state, "rack")
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text.format(key=instance.state / "key"))
+    return stack_from_file(instance, "rack")
+
+
+def test_a_stack_of_metal(instance):
+    config = written(instance, METAL)
+    first, second = config.hosts
+    assert (config.kind, config.stack) == ("metal", "rack")
+    assert (first.gpus[0].model, first.port) == ("H100", 2222)
+    assert [gpu.uuid for gpu in second.gpus] == ["SIM-rack-2-0", "SIM-rack-2-1"]
+    (playbook,) = config.playbooks
+    assert playbook.variables["axonos_controller_url"] == "https://gpu.example.com"
+    assert config.rules().prices_micro_usd == {"x9.huge": 123_457}, "rounded up"
+
+
+def test_its_inventory_names_key_user_and_disk(instance):
+    config = written(instance, METAL)
+    hosts = inventory(config.hosts, config.known_hosts)["all"]["children"]["gpu_hosts"]["hosts"]
+    first, second = hosts["rack-1"], hosts["rack-2"]
+    assert first["ansible_ssh_private_key_file"] == str(instance.state / "key")
+    assert (first["ansible_user"], first["ansible_become"]) == ("admin", True)
+    assert first["axonos_homes_disk"] == "/dev/nvme1n1"
+    assert "StrictHostKeyChecking=yes" in first["ansible_ssh_common_args"]
+    assert "StrictHostKeyChecking=accept-new" in second["ansible_ssh_common_args"]
+    assert str(config.known_hosts) in second["ansible_ssh_common_args"]
+    assert output_of(config.hosts[0], "203.0.113.7")["address"] == "203.0.113.7:2222"
+    assert output_of(config.hosts[1], "2001:db8::1")["address"] == "[2001:db8::1]"
+
+
+def test_stated_host_keys_are_known_before_first_contact(instance):
+    config = written(instance, METAL)
+    path = config.known_hosts
+    path.parent.mkdir()
+    path.write_text("[203.0.113.7]:2222 ssh-ed25519 OLD\nother ssh-ed25519 KEPT\n")
+    assert pin(path, config.hosts)
+    assert path.read_text().splitlines() == [
+        "other ssh-ed25519 KEPT",
+        "[203.0.113.7]:2222 ssh-ed25519 AAAAC3Nz",
+    ]
+    assert not pin(path, config.hosts)
+
+
+def test_every_problem_is_listed_at_once(instance):
+    with pytest.raises(StackConfigInvalid) as raised:
+        written(
+            instance,
+            """
+kind = "cloud"
+surprise = 1
+[[hosts]]
+name = "Rack 1"
+address = "a b"
+port = 0
+gateway_url = "http://x"
+[policy]
+monthly_cap_usd = -1
+""",
+        )
+    places = ("kind", "surprise", "controller_url", "hosts.0.name", "hosts.0.address", "hosts.0.port")
+    for place in (*places, "hosts.0.gateway_url", "policy.monthly_cap_usd", "8 problem(s)"):
+        assert place in raised.value.message
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("kind =", "rack.toml"),
+        (METAL.replace("simulated_gpus = 2", 'homes_disk = ""').replace("[[hosts]]", "[hosts]"), "rack.toml"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named(instance, text, words):
+    with pytest.raises(StackConfigInvalid, match=words):
+        written(instance, text)
+
+
+def test_without_a_file_it_says_where_to_put_one(instance):
+    with pytest.raises(StackConfigInvalid, match=r"stacks/rack\.toml"):
+        stack_from_file(instance, "rack")
