@@ -15,7 +15,7 @@ from controller.services.hosts import GpuSpec, HostView
 
 @click.group()
 def hosts() -> None:
-    """GPU hosts and their GPUs: list, show, pool, add, sync, drain, resume, remove, release-gpu, quarantine-gpu."""
+    """GPU hosts: list, show, pool, add, sync, drain, resume, remove, release-gpu, quarantine-gpu."""
 
 
 for command in (drain, resume, remove, sync):

@@ -1,4 +1,4 @@
-"""Hosts as an infrastructure stack left them, taken into the platform: new ones registered, gone ones drained.
+"""Hosts as an infrastructure stack left them, taken in: new ones are registered, gone ones drained.
 
 Safe to repeat. A host that left its stack is drained, never removed: sessions and homes on it decide when.
 """
