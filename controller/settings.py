@@ -86,6 +86,21 @@ class Sessions(Section):
     warn_minutes: list[int] = Field(default=[30, 10, 3])
 
 
+class Idle(Section):
+    """When a desktop at which nothing happens is ended by itself: after a notice, and never while it works.
+
+    `end_after_minutes` 0: never, unless its owner wants it; the shorter of both counts. It is idle without
+    input and up to `cpu_percent` of one core, `gpu_percent` of its busiest GPU and `io_kib_per_s` of disks
+    and network.
+    """
+
+    end_after_minutes: int = Field(default=0, ge=0)
+    notice_minutes: int = Field(default=5, ge=1)
+    cpu_percent: float = Field(default=10, ge=0)
+    gpu_percent: float = Field(default=5, ge=0)
+    io_kib_per_s: float = Field(default=64, ge=0)
+
+
 class Ssh(Section):
     """Which ports of a host shells may have, each one at a time; below those the kernel gives to clients.
 
@@ -249,6 +264,7 @@ class Settings(Section):
     queue: Queue = Queue()
     storage: Storage = Storage()
     ssh: Ssh = Ssh()
+    idle: Idle = Idle()
     secrets: Secrets
     host: HostSection
     local: Local | None = None

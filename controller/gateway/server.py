@@ -15,6 +15,7 @@ from controller.domain.ticket import TicketClaims
 from controller.gateway import desktop
 from controller.gateway.admission import NO_DESKTOP, TAKEN_OVER, TOO_MANY, Admission, NotAdmitted
 from controller.gateway.stream import GOING_AWAY, Browser, Desktop
+from controller.host import inputs
 from controller.host.config import HostConfig
 from controller.host.steady import HostClock
 
@@ -23,6 +24,7 @@ PING_EVERY_S = 20.0
 SILENT_S = 60.0
 DRAIN_S = 3.0
 VIEWERS = 8
+NOTE_EVERY_S = 5.0
 
 
 class Gateway:
@@ -107,6 +109,12 @@ class Gateway:
             if not looking:
                 del self.viewers[browser.slot]
             log.info("view of slot %s ended, %d now", browser.slot, self._count())
+
+    def touched(self, browser: Browser) -> None:
+        """Somebody typed, clicked or moved the pointer; noted now and then, for the guard to see."""
+        if browser.heard_s >= browser.noted_s + NOTE_EVERY_S:
+            browser.noted_s = browser.heard_s
+            inputs.note(self._config.run_dir, browser.slot)
 
     def health(self) -> bytes:
         """The body of /healthz."""

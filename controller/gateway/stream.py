@@ -14,7 +14,7 @@ from controller.domain.ticket import TicketClaims
 from controller.gateway import frames, handshake
 from controller.gateway.admission import NO_DESKTOP, NotAdmitted
 from controller.gateway.desktop import NoDesktop
-from controller.gateway.view_only import ViewOnly, ViewRefused
+from controller.gateway.view_only import ViewOnly, ViewRefused, looks_on
 
 log = logging.getLogger("axonos.gateway")
 HANDSHAKE_S = 10
@@ -32,6 +32,7 @@ class Host(Protocol):
     def connect(self, browser: Browser) -> None: ...
     def health(self) -> bytes: ...
     def left(self, browser: Browser) -> None: ...
+    def touched(self, browser: Browser) -> None: ...
 
 
 class Browser(asyncio.Protocol):
@@ -44,6 +45,7 @@ class Browser(asyncio.Protocol):
         self.view: ViewOnly | None = None
         self.desktop: asyncio.Transport | None = None
         self.heard_s = 0.0
+        self.noted_s = 0.0
         self._host = host
         self._loop = asyncio.get_running_loop()
         self._head = bytearray()
@@ -75,6 +77,8 @@ class Browser(asyncio.Protocol):
 
     def _hand_on(self, desktop: asyncio.Transport, payload: bytes) -> None:
         if self.view is None:
+            if not looks_on(payload):
+                self._host.touched(self)
             desktop.write(payload)
             return
         try:

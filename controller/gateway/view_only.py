@@ -29,6 +29,16 @@ _LENGTHS: dict[int, tuple[int, Callable[[bytes], int]]] = {
 }
 # Pixel format, encodings, update request, continuous updates, fence: what a picture needs.
 _LOOKS = frozenset({0, 2, 3, 150, 248})
+_REQUEST, _REQUEST_SIZE = 3, 10
+
+
+def looks_on(payload: bytes) -> bool:
+    """Whether a frame of one who works is no input: viewers put each message into a frame of its own.
+
+    A frame that begins with what a picture needs is none; any other is taken for input, the rest of a frame
+    that was cut on its way too: too often rather than too seldom.
+    """
+    return payload[0] in _LOOKS and (payload[0] != _REQUEST or len(payload) % _REQUEST_SIZE == 0)
 
 
 class ViewRefused(Exception):

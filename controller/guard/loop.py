@@ -12,11 +12,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from controller.guard import clocks
+from controller.guard.activity import Activity
 from controller.guard.homes import Homes
 from controller.guard.notify import deliver
 from controller.guard.observe import Sight, again, look
 from controller.guard.report import Controller, NoAnswer, Orders, Renewal, Warn
-from controller.host import firewall, leftovers
+from controller.host import firewall, inputs, leftovers
 from controller.host.config import HostConfig
 from controller.host.engine import Engine
 from controller.host.instants import now_ms
@@ -42,11 +43,13 @@ class Guard:
         self._config, self._controller = config, controller
         self._clock = clock or HostClock(config.run_dir)
         self._clock.keep()
+        inputs.make_folder(config)
         self._since_boot = self._clock.since_boot
         self._leases = Leases(config.run_dir)
         self._engine = Engine(timeout_s=10)
         self._pool = ThreadPoolExecutor(8, thread_name_prefix="guard")
         self._homes = Homes(config, self._since_boot, self._pool)
+        self._activity = Activity(config, self._since_boot, self._pool)
         self._stops: dict[str, Future[Any]] = {}
         self._shown: dict[int, Future[bool]] = {}
         self._known: Known = {}
@@ -88,7 +91,8 @@ class Guard:
         try:
             asked_at_ms = self._since_boot()
             homes = self._homes.counted()
-            orders = self._controller.report(sight.report(), delivered, at_ms, homes)
+            seen = self._activity.seen()
+            orders = self._controller.report(sight.report(), delivered, at_ms, homes, seen)
         except NoAnswer as error:
             log.warning("no answer from the controller, next try in %d ms: %s", self._back_off_ms, error)
             self._report_at_ms = self._since_boot() + self._back_off_ms
@@ -100,6 +104,8 @@ class Guard:
         self._report_at_ms = self._since_boot() + orders.next_ms
         self._shown = {key: future for key, future in self._shown.items() if not future.done()}
         self._obey(orders)
+        if orders.measure:
+            self._activity.look(sight.slots, at_ms)
 
     def _obey(self, orders: Orders) -> None:
         for renewal in orders.leases:
@@ -190,4 +196,5 @@ class Guard:
     def close(self) -> None:
         """Finish the stops that are under way."""
         self._pool.shutdown(wait=True)
+        self._activity.close()
         self._engine.close()

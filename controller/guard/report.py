@@ -68,6 +68,7 @@ class Orders:
     now_ms: int | None = None
     clocks: tuple[Clock, ...] = ()
     quotas: Quotas | None = None
+    measure: bool = False
 
 
 class Controller:
@@ -84,8 +85,9 @@ class Controller:
         delivered: list[int],
         at_ms: int,
         homes: dict[str, int] | None = None,
+        activity: dict[str, Any] | None = None,
     ) -> Orders:
-        """Send one report; `homes` are bytes by wallet where they were just counted.
+        """Send one report; `homes` are bytes by wallet where just counted, `activity` what was just seen.
 
         Raises:
             NoAnswer: with the reason; to be tried again later.
@@ -97,6 +99,7 @@ class Controller:
             "slots": slots,
             "delivered": delivered,
         } | ({} if homes is None else {"homes": homes})
+        body |= activity or {}
         try:
             token = self._config.guard_token.read_text().strip()
             answer = self._client.post(PATH, json=body, headers={"Authorization": f"Bearer {token}"})
@@ -119,7 +122,9 @@ def parse(data: Any) -> Orders:
     now_ms = None if said is None else int(said)
     clocks = _clocks(data.get("clocks", []))
     quotas = _quotas(data["quotas"]) if data.get("quotas") else None
-    return Orders(tuple(leases), stop, tuple(warnings), next_ms, now_ms, clocks, quotas)
+    return Orders(
+        tuple(leases), stop, tuple(warnings), next_ms, now_ms, clocks, quotas, data.get("measure") is True
+    )
 
 
 def _quotas(said: Any) -> Quotas:

@@ -56,6 +56,15 @@ def check(
         return {gpu: _answer(healthy=None, why=str(error)) for gpu in gpus}
 
 
+def utilization(config: HostConfig) -> dict[str, int]:
+    """How busy each real GPU is, in percent, by UUID; those that don't say are left out."""
+    try:
+        rows = _table(config.nvidia_smi, "gpu", ("uuid", "utilization.gpu"))
+    except Unreadable:
+        return {}
+    return {uuid: int(percent) for uuid, percent in rows if percent.isdecimal()}
+
+
 def _judge(
     gpu: str,
     facts: list[tuple[str, ...]],

@@ -55,6 +55,11 @@ class GpuSession(SQLModel, table=True):
     # Which tab works at the desktop, empty when none does; when one that only looks was last heard of.
     shown_by: str = Field(default="")
     watched_at_ms: int | None = bigint(default=None, nullable=True)
+    # Idle truth: minutes its owner gave it (0: for ever), last busy, measured to, told at.
+    idle_minutes: int = Field(default=0)
+    active_at_ms: int | None = bigint(default=None, nullable=True)
+    measured_at_ms: int | None = bigint(default=None, nullable=True)
+    idle_noticed_at_ms: int | None = bigint(default=None, nullable=True)
     # SSH: the keys that may log in, a line each; the host key it answers with; the first login.
     ssh_keys: str = Field(default="")
     host_key: str = Field(default="")

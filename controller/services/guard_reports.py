@@ -9,7 +9,15 @@ from sqlmodel import Session, col, select, update
 
 from controller.errors import BadInput
 from controller.models import DesktopWarning, GpuSession, Host, Run, Slot
-from controller.services import lease_renewals, observations, pool_reports, runs, shell_reports, storage_sizes
+from controller.services import (
+    idle,
+    lease_renewals,
+    observations,
+    pool_reports,
+    runs,
+    shell_reports,
+    storage_sizes,
+)
 from controller.services.deps import Deps
 
 STOP_BY_GUARD_AFTER_MS = 30_000  # a stop run that has not come through by then is helped by the guard
@@ -37,6 +45,8 @@ class Report(BaseModel):
     slots: list[SlotReport] = Field(max_length=4096)
     delivered: list[int] = Field(default=[], max_length=4096)
     homes: dict[str, int] | None = Field(default=None, max_length=100_000)
+    activity: list[idle.SlotActivity] = Field(default=[], max_length=4096)
+    gpu_percents: dict[str, float] = Field(default={}, max_length=4096)
 
 
 def report(deps: Deps, body: dict[str, Any]) -> dict[str, Any]:
@@ -48,7 +58,7 @@ def report(deps: Deps, body: dict[str, Any]) -> dict[str, Any]:
 
     Returns:
         leases to write, slots to stop, warnings to deliver, the clocks of shells, quotas of homes where they
-        were counted, and when to report again.
+        were counted, whether to measure activity, and when to report again.
 
     Raises:
         BadInput: malformed, or from a host that is not registered.
@@ -64,6 +74,7 @@ def report(deps: Deps, body: dict[str, Any]) -> dict[str, Any]:
     quotas = storage_sizes.note(deps, said.host, said.homes, said.at_ms) if said.homes else None
     now, running = deps.clock.now_ms(), _running(said)
     with deps.database.begin() as db:
+        idle.note(deps, db, said.host, said.activity, said.gpu_percents)
         leases, next_ms = lease_renewals.renew(deps, db, said.host, running, said.at_ms)
         return {
             "leases": leases + pool_reports.leases(deps, db, said.host, running, said.at_ms),
@@ -72,6 +83,7 @@ def report(deps: Deps, body: dict[str, Any]) -> dict[str, Any]:
             "clocks": shell_reports.clocks(deps, db, said.host),
             "next_ms": next_ms,
             "now_ms": deps.clock.now_ms(),
+            "measure": idle.wanted(db, deps.settings, said.host),
             **({"quotas": quotas} if quotas else {}),
         }
 

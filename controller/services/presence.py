@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from sqlmodel import Session, select
 
 from controller.domain import lifecycle, tabs
+from controller.domain.idle import told_end_ms
 from controller.domain.metering import minutes_left
 from controller.domain.ticket import MAX_LIFE_MS, TicketClaims, issue
 from controller.errors import ShownElsewhere, WrongState
 from controller.models import GpuSession, Host, Slot
-from controller.services import ledger, life, metering
+from controller.services import idle, ledger, life, metering
 from controller.services.deps import Deps
 from controller.services.session_reads import view
 from controller.services.session_views import Meter, SessionView, StreamView
@@ -70,6 +71,7 @@ def attach(deps: Deps, wallet: str, session_id: str, tab: Tab = PROGRAM) -> Sess
         if not tab.takes and tabs.must_ask(row.shown_by, tab.id, row.seen_at_ms, now, beat_ms):
             raise ShownElsewhere
         row.shown_by = tab.id
+        idle.touched(row, now)
 
     return _step(deps, wallet, session_id, lifecycle.attached, first=come, desktop=True)
 
@@ -177,5 +179,8 @@ def _meter(deps: Deps, db: Session, row: GpuSession, now_ms: int) -> Meter:
         minutes_left=minutes,
         server_now_ms=now_ms,
         low_balance=row.state in lifecycle.UP and minutes < max(limits.warn_minutes, default=0),
+        idle_ends_at_ms=told_end_ms(
+            row.active_at_ms, row.idle_noticed_at_ms, deps.settings.idle.notice_minutes * 60_000
+        ),
         watched=now_ms - (row.watched_at_ms or 0) <= tabs.PRESENT_BEATS * limits.heartbeat_s * 1000,
     )

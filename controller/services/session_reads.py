@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sqlalchemy import func
 from sqlmodel import Session, col, select
 
+from controller.domain.idle import told_end_ms
 from controller.domain.lifecycle import FINAL, LIVE
 from controller.models import GpuSession, Run, RunEvent, WarmDesktop
 from controller.services import queue_views, ssh_access
@@ -19,7 +22,12 @@ def current(deps: Deps, wallet: str) -> SessionView | None:
     with deps.database.begin() as db:
         query = select(GpuSession).where(GpuSession.wallet == wallet, col(GpuSession.state).in_(sorted(LIVE)))
         row = db.exec(query).first()
-        return queue_views.told(db, row, view(db, row), deps.clock.now_ms()) if row else None
+        if row is None:
+            return None
+        notice_ms = deps.settings.idle.notice_minutes * 60_000
+        until = told_end_ms(row.active_at_ms, row.idle_noticed_at_ms, notice_ms)
+        seen = replace(view(db, row), idle_ends_at_ms=until)
+        return queue_views.told(db, row, seen, deps.clock.now_ms())
 
 
 def saved(deps: Deps, wallet: str) -> SavedView | None:
@@ -56,6 +64,7 @@ def view(db: Session, row: GpuSession) -> SessionView:
         billed_gpu_ms=billed_gpu_ms(db, row.id),
         kind=row.kind,
         opened_at_ms=row.opened_at_ms,
+        idle_minutes=row.idle_minutes,
         ssh=ssh_access.address(db, row) if row.kind == "ssh" and row.state in LIVE else None,
     )
 

@@ -82,8 +82,9 @@ class GuaranteeView:
 class SessionView:
     """A live or just finished session; `queue_*` only while queued, `stage` only while starting.
 
-    `kind` is desktop or ssh; `ssh` is None for a desktop, and until a shell has its host. `queue` is there
-    while it waits, `guarantee` while it holds GPUs that are promised to somebody else later.
+    `kind` is desktop or ssh; `ssh` is None for a desktop, and until a shell has its host. `idle_minutes`: how
+    long its owner lets it be idle, 0 for ever; `idle_ends_at_ms` as in `Meter`, of the live one. `queue` is
+    there while it waits, `guarantee` while it holds GPUs that are promised to somebody else later.
     """
 
     id: str
@@ -103,6 +104,8 @@ class SessionView:
     kind: str
     opened_at_ms: int | None
     ssh: SshView | None
+    idle_minutes: int = 0
+    idle_ends_at_ms: int | None = None
     queue: QueueView | None = None
     guarantee: GuaranteeView | None = None
 
@@ -121,7 +124,8 @@ class SavedView:
 class Meter:
     """Answer to a heartbeat: settled up to now. `minutes_left` is wall time at this burn rate, floored.
 
-    `watched`: another tab looks on, without input.
+    `watched`: another tab looks on, without input. `idle_ends_at_ms`: when it ends because nothing happens
+    there, unless something does.
     """
 
     state: str
@@ -132,6 +136,7 @@ class Meter:
     server_now_ms: int
     low_balance: bool
     watched: bool
+    idle_ends_at_ms: int | None
 
 
 @dataclass(frozen=True)

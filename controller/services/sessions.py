@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from controller.services.claims import claim, profiles
 from controller.services.ends import end
+from controller.services.idle import choose as choose_idle
 from controller.services.presence import Tab, attach, close, detach, heartbeat, stream
 from controller.services.session_reads import current, saved
 from controller.services.session_views import Meter, ProfileView, SavedView, SessionView, StreamView
@@ -16,6 +17,7 @@ __all__ = [
     "StreamView",
     "Tab",
     "attach",
+    "choose_idle",
     "claim",
     "close",
     "current",

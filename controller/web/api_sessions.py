@@ -82,6 +82,14 @@ def end(session_id: str) -> Response:
     return answer(sessions.end(deps(), wallet(), session_id))
 
 
+@blueprint.post("/sessions/<session_id>/idle")
+def idle(session_id: str) -> Response:
+    minutes = optional_number("minutes")
+    if minutes is None:
+        raise BadInput("`minutes` is missing; 0 is for ever.", field="minutes")
+    return answer(sessions.choose_idle(deps(), wallet(), session_id, minutes))
+
+
 @blueprint.post("/sessions/<session_id>/stream")
 @limited("stream", 120)
 def stream(session_id: str) -> Response:

@@ -11,6 +11,7 @@ from controller.adapters.wakeups import Wakeups
 from controller.services import (
     contract_sessions,
     expiry,
+    idle,
     invariants,
     metering,
     placing,
@@ -102,6 +103,7 @@ def make_worker(
         queue,
         leases,
         Loop("expiry", lambda: expiry.expire(deps), 0.5, stopping),
+        Loop("idle", lambda: idle.look(deps), 5.0, stopping),
         Loop("warnings", lambda: expiry.warn(deps), 2.0, stopping),
         Loop("tick", lambda: metering.tick(deps), settings.sessions.tick_s, stopping),
         Loop("storage", lambda: storage_bills.bill(deps), 30.0, stopping),

@@ -80,7 +80,7 @@ def saved(page: Page, reason: str) -> None:
 
 
 def wait_until(page: Page, seen: Callable[[], int]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not seen():
         assert time.monotonic() < deadline
         page.wait_for_timeout(300)

@@ -1,6 +1,7 @@
 """The guard on a real engine: leases, orders, orphans, warnings and walls, with and without a controller."""
 
 import contextlib
+import grp
 import http.server
 import json
 import os
@@ -17,6 +18,7 @@ from controller.guard.loop import Guard
 from controller.guard.report import NoAnswer, Orders, Renewal, Warn
 from controller.host import firewall
 from controller.host.engine import Engine
+from controller.host.inputs import note
 from controller.host.leases import Leases
 from controller.host.steady import HostClock, since_boot_ms
 
@@ -29,11 +31,12 @@ class Script:
     """A controller that says what it is told to, and keeps what it was told."""
 
     def __init__(self):
-        self.reports, self.homes, self.answer = [], [], NOTHING
+        self.reports, self.homes, self.activity, self.answer = [], [], [], NOTHING
 
-    def report(self, slots, delivered, at_ms, homes):
+    def report(self, slots, delivered, at_ms, homes, activity):
         self.reports.append((slots, delivered, at_ms))
         self.homes.append(homes)
+        self.activity.append(activity)
         if self.answer is None:
             raise NoAnswer("dead")
         return self.answer
@@ -99,6 +102,54 @@ def test_reports_are_proof_of_life_and_of_its_end(host, guarded):
     assert seen[0]["container_id"] == answer["container_id"]
     assert seen[0]["started_at_ms"] == answer["started_at_ms"]
     assert seen[1]["finished_at_ms"] >= answer["ready_at_ms"]
+
+
+BURN = "import time; end = time.process_time() + 0.4\nwhile time.process_time() < end: pass"
+WRITE = "open('/home/axon/data', 'wb').write(bytes(4_000_000))"
+
+
+def test_activity_is_measured_where_it_is_wanted_and_each_kind_is_seen(host, guarded):
+    guard, script, clock = guarded
+    host.started()
+    guard.step(woken=True)
+    guard.step(woken=True)
+    assert script.activity == [{}, {}], "nobody asked"
+    script.answer = Orders((), (), (), 2_000, measure=True)
+
+    def measured(before=lambda: None):
+        before()
+        clock[0] += 20_000
+        guard.step(woken=True)
+        guard._activity._looking.result(30)
+        script.activity.clear()
+        guard.step(woken=True)  # what was seen goes out with the next report
+        return script.activity[0].get("activity")
+
+    assert measured() is None, "a first look has nothing to compare with"
+    (rest,) = measured()
+    assert (rest["slot"], rest["to_ms"] - rest["from_ms"], rest["input"]) == (SLOT, 20_000, False)
+    folder = (host.config.run_dir / "inputs").stat()
+    assert (folder.st_mode & 0o777, grp.getgrgid(folder.st_gid).gr_name) == (0o770, host.config.gateway_group)
+    assert rest["cpu_percent"] < 1 > rest["io_kib_per_s"]
+    (works,) = measured(lambda: host.inside(BURN))
+    assert works["cpu_percent"] >= 2, "0.4 s of 20"
+    (typed,) = measured(lambda: note(host.config.run_dir, SLOT))
+    assert typed["input"] is True
+    stays = f"{WRITE}; import time; time.sleep(60)"
+    container = host.slot().container
+    (writes,) = measured(
+        lambda: (run("docker", "exec", "-d", container, "/usr/bin/python3", "-c", stays), wait_written(host))
+    )
+    assert writes["io_kib_per_s"] > 100
+    assert [one["input"] for one in measured()] == [False]
+
+
+def wait_written(host):
+    deadline = time.monotonic() + 20
+    data = host.home() / "data"
+    while not (data.exists() and data.stat().st_size == 4_000_000):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_a_stop_order_is_carried_out(host, guarded):

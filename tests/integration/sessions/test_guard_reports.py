@@ -39,7 +39,7 @@ def test_a_report_renews_the_lease_with_the_slots_token(platform, running):
         "fencing_token": token,
     }
     now = platform.clock.now_ms()
-    nothing = {"stop": [], "warnings": [], "clocks": []}
+    nothing = {"stop": [], "warnings": [], "clocks": [], "measure": False}
     assert answer == {"leases": [lease], **nothing, "next_ms": 2000, "now_ms": now}
 
 

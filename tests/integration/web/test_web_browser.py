@@ -59,6 +59,8 @@ def test_from_a_wallet_to_a_desktop_and_back(visitor: BrowserContext, site: Runn
 
     page.get_by_role("button", name="Detach").click()
     expect(page.locator("[data-panel*=detached]")).to_contain_text("still running")
+    page.get_by_label("After 2 h").check()
+    expect(page.get_by_label("After 2 h")).to_be_checked()
     shot(page, "detached")
     page.get_by_role("button", name="Return to desktop").click()
     open_desktop(page)

@@ -91,7 +91,18 @@ function running(session) {
     : "It is open in a tab, or was a moment ago. Return to it here; close its tab or end it to stop the clock.";
   return panel("saved detached", h("h1", {}, heading), h("p", { class: "sub" }, text),
     facts(["Profile", profileTitle(session.profile)], ["Running for", duration(now() - (session.ready_at_ms ?? now()))], ["Burn rate", `${session.burn_rate}×`], ["Balance lasts", duration(leftMs(session))]),
-    h("p", { class: "actions" }, button("return", "Return to desktop", () => goTo(session.id)), endButton(session), freshButton(session)));
+    session.idle_ends_at_ms ? h("p", { class: "why-not", role: "alert" }, `Nothing happens there. It ends in ${duration(session.idle_ends_at_ms - now())} unless you return; its files are kept.`) : null,
+    h("p", { class: "actions" }, button("return", "Return to desktop", () => goTo(session.id)), endButton(session), freshButton(session)),
+    idleChoice(session));
+}
+
+const IDLE = [[0, "Never"], [30, "After 30 min"], [120, "After 2 h"], [720, "After 12 h"]];
+
+/** Its owner may have it ended when nothing happens there; work keeps it, also without a mouse. */
+function idleChoice(session) {
+  const pick = (minutes) => () => act("idle", `sessions/${session.id}/idle`, { minutes });
+  const option = ([minutes, text]) => h("label", {}, h("input", { type: "radio", name: "idle", id: `idle-${minutes}`, checked: session.idle_minutes === minutes, disabled: Boolean(state.busy), onchange: pick(minutes) }), text);
+  return h("fieldset", { class: "kinds", title: "No input, and CPU, GPU, disks and network are idle: all of them together. You are told first." }, h("legend", {}, "End it by itself when nothing happens there"), IDLE.map(option));
 }
 
 function grace(session) {

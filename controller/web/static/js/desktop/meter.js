@@ -53,8 +53,15 @@ export function startMeter(root, session, as, on) {
 
   function warn(paused) {
     const low = $("#low");
-    low.hidden = !(paused || meter.low_balance);
+    const idle = !paused && meter.idle_ends_at_ms;
+    low.hidden = !(paused || idle || meter.low_balance);
     if (low.hidden) return;
+    if (idle) {
+      low.classList.add("critical");
+      low.dataset.text = "";
+      low.replaceChildren(`Nothing happens here: no input, and CPU, GPU and disks are idle. The desktop ends in ${duration(meter.idle_ends_at_ms - serverNow())}, its files are kept. Move the mouse over it to keep it.`);
+      return;
+    }
     const left = paused ? "Your balance ran out. Billing is paused; the desktop stops when the grace time is over. " : `About ${duration(leftMs())} left at this burn rate. `;
     low.classList.toggle("critical", paused || leftMs() < 180000);
     if (low.dataset.text === left) return;
