@@ -28,6 +28,23 @@ LOCAL_CERTIFICATES = Path("/usr/local/share/ca-certificates")
 INIT = (
     "import os, signal, time\nsignal.signal(signal.SIGCHLD, signal.SIG_IGN)\nwhile True: time.sleep(3600)\n"
 )
+# Ctrl-C as a terminal does it: to all of the foreground, once `make up` has said some words.
+CTRL_C = """
+import os, signal, subprocess, sys, time
+with open("/root/up.log", "w") as log, open("/root/up.log") as said:
+    child = subprocess.Popen(
+        ["make", "-s", "-C", "/root/axonos", "up"], stdout=log, stderr=log, start_new_session=True
+    )
+    seen = ""
+    while sys.argv[1] not in seen and child.poll() is None:
+        seen += said.read()
+        time.sleep(0.02)
+    if child.poll() is None:
+        os.killpg(child.pid, signal.SIGINT)
+    status = child.wait()
+    print(seen + said.read())
+sys.exit(0 if status else 1)
+"""
 OPTIONS = (
     *("--cap-add", "ALL", "--cap-drop", "SYS_RESOURCE"),
     *("--security-opt", "seccomp=unconfined", "--security-opt", "systempaths=unconfined"),
@@ -41,12 +58,12 @@ class Machine:
 
     name: str
 
-    def run(self, *argv: str, check: bool = True, timeout_s: int = 120) -> str:
+    def run(self, *argv: str, check: bool = True, timeout_s: int = 120, cwd: str = "/") -> str:
         """Run a program on it; its standard output."""
         trust = [f"--env={name}={BUNDLE}" for name in TRUST if os.environ.get(name)]
         archive = [f"--env={ARCHIVE}=/root/pulumi.tar.xz"] if os.environ.get(ARCHIVE) else []
         done = subprocess.run(
-            ["docker", "exec", *trust, *archive, self.name, *argv],
+            ["docker", "exec", "--workdir", cwd, *trust, *archive, self.name, *argv],
             capture_output=True,
             text=True,
             timeout=timeout_s,
@@ -61,6 +78,18 @@ class Machine:
     def make(self, target: str, arguments: str = "", *, timeout_s: int = 1500) -> str:
         """`make TARGET ARGS=…` in the clone, as a user would type it."""
         return self.run("make", "-s", "-C", "/root/axonos", target, f"ARGS={arguments}", timeout_s=timeout_s)
+
+    def interrupted_up(self, at: str) -> str:
+        """`make up` with Ctrl-C as soon as it says `at`; all it said. It must not end well."""
+        return self.run("python3", "-c", CTRL_C, at, timeout_s=900)
+
+    def failing_up(self) -> tuple[int, str]:
+        """`make up` that is to fail: its own exit status, and what it said."""
+        told = self.run(
+            "sh", "-c", "python3 infra/bootstrap.py up 2>&1; echo $?", cwd="/root/axonos", timeout_s=900
+        )
+        *lines, status = told.splitlines()
+        return int(status), "\n".join(lines)
 
     def up(self) -> dict[str, Any]:
         """`make up` with its outcome as an object."""

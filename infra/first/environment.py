@@ -27,9 +27,14 @@ def ensure_venv_module(report: Report) -> None:
         return
     report("Installing python3-venv")
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for arguments in (["update"], ["install", "--no-install-recommends", "python3-venv"]):
+    unfinished = ["dpkg", "--configure", "-a"]  # ends what an interruption left half done
+    for argv in (
+        unfinished,
+        [*_APT, "update"],
+        [*_APT, "install", "--no-install-recommends", "python3-venv"],
+    ):
         run(
-            [*_APT, *arguments],
+            argv,
             what="python3-venv could not be installed.",
             to_do=_NETWORK,
             attempts=3,

@@ -39,6 +39,9 @@ class Lines(Silence):
         self._started = time.monotonic()
         self._lock = threading.Lock()
 
+    def begin(self, stage: Stage) -> None:
+        self._say(f"{stage.title}: begun")
+
     def report(self, stage: Stage, line: str) -> None:
         self._say(f"{stage.title}: {line}")
 
