@@ -25,6 +25,7 @@ __all__ = [
     "audit",
     "balance",
     "hold",
+    "lock_account",
     "lock_journal",
     "post",
     "problems",
@@ -58,6 +59,16 @@ def balance(db: Session, wallet: str) -> Balance:
     return Balance(gpu_ms, held, gpu_ms - held)
 
 
+def lock_account(db: Session, wallet: str) -> int | None:
+    """Lock a wallet's account until the transaction ends, so that no hold is made meanwhile; its id.
+
+    A transaction that posts as well takes the journal's lock first.
+    """
+    locked = text("SELECT id FROM account WHERE code = :code FOR UPDATE")
+    found: int | None = db.execute(locked, {"code": user_account(wallet)}).scalar_one_or_none()
+    return found
+
+
 def hold(db: Session, wallet: str, session_id: str, amount_gpu_ms: int, now_ms: int) -> None:
     """Set credit aside for a session, so that two parallel claims cannot spend it twice.
 
@@ -71,10 +82,7 @@ def hold(db: Session, wallet: str, session_id: str, amount_gpu_ms: int, now_ms: 
     Raises:
         NotEnoughCredit: less than that is available.
     """
-    code = user_account(wallet)
-    account_id = db.execute(
-        text("SELECT id FROM account WHERE code = :code FOR UPDATE"), {"code": code}
-    ).scalar_one_or_none()
+    account_id = lock_account(db, wallet)
     available = balance(db, wallet).available_gpu_ms
     if account_id is None or available < amount_gpu_ms:
         raise NotEnoughCredit(available_gpu_ms=available, needed_gpu_ms=amount_gpu_ms)

@@ -17,7 +17,7 @@ from controller.errors import BadInput, EntryRefused, NotEnoughCredit, NotYours,
 from controller.models import LedgerRequest
 from controller.services import suspense, suspense_chain
 from controller.services.deps import Deps
-from controller.services.ledger import balance, lock_journal, post
+from controller.services.ledger import balance, lock_account, lock_journal, post
 from controller.services.suspense_chain import OnChain
 
 LISTED = 200
@@ -180,6 +180,7 @@ def _check(db: Session, entry: Entry, on_chain: OnChain | None, *, itself: bool 
     if wrong:
         raise BadInput(f"{wrong[0].upper()}{wrong[1:]}.")
     if entry.kind == "adjust" and entry.gpu_ms < 0 and entry.wallet:
+        lock_account(db, entry.wallet)
         available = balance(db, entry.wallet).available_gpu_ms
         if available < -entry.gpu_ms:
             raise NotEnoughCredit("The wallet has less than that.", available_gpu_ms=available)

@@ -107,7 +107,7 @@ class Work:
         """Use the platform once, as a visitor would."""
         lines = run_child(
             [str(Path(sys.executable).with_name("axonos")), "selfcheck", "--json"],
-            report=lambda line: None if line.startswith("{") else report(line),
+            report=lambda line: None if line.startswith("{") else report(line.strip()),
             stop=self.stop,
             what="The platform runs, but its self-check failed:",
             to_do="Look at `axonos doctor` and `axonos logs`, then run it again.",

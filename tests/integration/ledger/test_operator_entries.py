@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -141,6 +142,34 @@ def test_an_adjustment_leaves_a_held_claim_its_credit(bank):
     assert 0 < free < bank.balance(WALLET)
     requests.submit(bank.deps, replace(everything, gpu_ms=-free), "olga")
     assert bank.balance(WALLET) == bank.held(WALLET)
+
+
+_BLOCKED = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'"
+
+
+def until_waiting_for_a_lock(database) -> None:
+    """Until some statement waits for a row that another transaction holds."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        with database.engine.connect() as db:
+            if db.exec_driver_sql(_BLOCKED).scalar_one():
+                return
+    raise AssertionError("nothing waits")
+
+
+def test_an_adjustment_waits_for_a_claim_that_is_being_made(bank):
+    """Whoever looks at what is free must see the hold of a claim that commits a moment later."""
+    over = bank.used_session(1)
+    has = bank.balance(WALLET)
+    taking = entry("r", kind="adjust", wallet=WALLET, gpu_ms=-has)
+    with ThreadPoolExecutor(1) as pool:
+        with bank.deps.database.begin() as db:
+            ledger.hold(db, WALLET, over, MINUTE, 1)
+            asked = pool.submit(requests.submit, bank.deps, taking, "olga")
+            until_waiting_for_a_lock(bank.deps.database)
+        with pytest.raises(NotEnoughCredit):
+            asked.result(10)
+    assert bank.balance(WALLET) == has
 
 
 def test_a_refund_gives_back_what_a_session_was_charged_and_no_more(bank):
