@@ -83,7 +83,10 @@ def dropped_text(age_ms: int) -> str:
 def replaced_text(by_tx_hash: str | None) -> str:
     """What the payer of a transaction reads whose nonce another transaction has used."""
     if by_tx_hash is None:
-        return "Replaced: your wallet sent another transaction in its place, and that one paid nothing here."
+        return (
+            "Replaced: your wallet sent another transaction in its place. What that one pays here is found "
+            "by itself."
+        )
     return f"Replaced by {by_tx_hash}, which your wallet sent in its place. That one counts."
 
 

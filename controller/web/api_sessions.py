@@ -54,7 +54,8 @@ def claim() -> Response:
 
 @blueprint.get("/sessions/current")
 def current() -> Response:
-    return answer({"session": sessions.current(deps(), wallet()), "saved": sessions.saved(deps(), wallet())})
+    live = sessions.current(deps(), wallet())
+    return answer({"session": live, "saved": None if live else sessions.saved(deps(), wallet())})
 
 
 @blueprint.post("/sessions/<session_id>/heartbeat")

@@ -111,7 +111,7 @@ def test_a_transaction_in_the_pool_is_remembered_and_later_told_replaced_or_drop
     assert (view.state, "5 minutes ago" in view.message) == ("dropped", True)
     home.nonces[ALICE] = 6
     view = deposits.hint(deps, ALICE, sent)
-    assert (view.state, "paid nothing here" in view.message) == ("replaced", True)
+    assert (view.state, "is found by itself" in view.message) == ("replaced", True)
     home.mine(6, [replace(payment(amount=MINIMUM), nonce=5)])
     watch(deps)
     view = deposits.hint(deps, BOB, sent)
