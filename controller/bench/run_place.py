@@ -109,7 +109,8 @@ def instant_image(image: str) -> Iterator[str]:
         yield made
     finally:
         # Without this, Docker removes the image it was made of as well, where that has no name.
-        docker("rmi", "--no-prune", made)
+        # A run that was broken off may have left a container that was never started: that is no reason to stay.
+        docker("rmi", "--force", "--no-prune", made)
 
 
 def docker(*arguments: str) -> str:
