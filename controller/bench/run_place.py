@@ -109,7 +109,7 @@ def instant_image(image: str) -> Iterator[str]:
         yield made
     finally:
         # Without this, Docker removes the image it was made of as well, where that has no name.
-        # A run that was broken off may have left a container that was never started: that is no reason to stay.
+        # A run that was broken off may have left a container of it that was never started.
         docker("rmi", "--force", "--no-prune", made)
 
 
