@@ -59,8 +59,10 @@ def remove_docker_objects(instance: Instance) -> list[str]:
 def _remove_built(client: docker.DockerClient, instance: Instance) -> list[str]:
     """The image under the name its archive brought along, once no instance names it any more."""
     built = built_image(instance.state / "images")
+    if built is None:  # the run that would have built it was broken off
+        return []
     with contextlib.suppress(ImageNotFound, APIError):
-        image = client.images.get(built.image_id if built else "")
+        image = client.images.get(built.image_id)
         if all(tag.startswith("axonos/desktop:") for tag in image.tags):
             client.images.remove(str(image.id), force=True)
             return [f"image {str(image.id)[:19]}"]

@@ -19,7 +19,7 @@ from controller import rfb
 from controller.errors import AxonosError
 from controller.selfcheck.visitor import Visitor
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 PEOPLE = 2
 TERMINAL = (0xFFE3, 0xFFE9, ord("t"))  # Ctrl, Alt, t
 CLOCK = "while date +%N; do sleep 0.05; done\n"

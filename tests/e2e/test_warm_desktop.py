@@ -17,7 +17,7 @@ from platform_kit import Platform
 from controller import rfb
 from controller.selfcheck.visitor import Visitor
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 POOL_S = 180
 CLOCK_PLACE = (1000, 0, 1280, 80)  # the panel's clock differs by itself
 PANEL = 60
