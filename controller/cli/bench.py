@@ -18,10 +18,12 @@ from controller.bench.plain_desktop import own_network
 from controller.bench.run_place import instant_image, open_place
 from controller.cli.bench_all import all_
 from controller.cli.bench_deposits import deposits
+from controller.cli.bench_load import load
 from controller.cli.bench_meter import meter
 from controller.cli.bench_move import move
 from controller.cli.bench_output import show, teller
 from controller.cli.bench_queue import queue
+from controller.cli.bench_stream import stream
 from controller.cli.output import plain
 from controller.errors import Refused
 from controller.services import session_admin
@@ -43,8 +45,10 @@ def bench() -> None:
 bench.add_command(all_)
 bench.add_command(deposits)
 bench.add_command(move)
+bench.add_command(load)
 bench.add_command(meter)
 bench.add_command(queue)
+bench.add_command(stream)
 
 
 @bench.command()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from controller.bench import meter as meter_bench
+from controller.bench import from_source
 from controller.cli.bench_output import show
 
 
@@ -20,4 +20,4 @@ def meter(sessions: int, hours: float, step_s: int, seed: int, *, as_json: bool)
     Needs the source tree; brings its own PostgreSQL. Faults planted in the product must be found.
     """
     words = [f"--sessions={sessions}", f"--hours={hours}", f"--step-s={step_s}", f"--seed={seed}"]
-    show(meter_bench.run(words, quiet=as_json), as_json=as_json)
+    show(from_source.run("meter", words, quiet=as_json), as_json=as_json)

@@ -26,7 +26,7 @@ from crash_oracle import Place, engine
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from session_kit import Platform, make_platform
-from test_worker_process import write_toml
+from toml_kit import write_toml
 
 from controller.adapters.clock import SystemClock
 from controller.adapters.database import PostgresDatabase

@@ -15,6 +15,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from session_kit import WALLET, make_platform
+from toml_kit import write_toml
 
 from controller.adapters.clock import SystemClock
 from controller.services import sessions
@@ -42,15 +43,6 @@ else:
     container.unlink(missing_ok=True)
 print(json.dumps(answer))
 """
-
-
-def write_toml(path, value):
-    """Write settings as TOML; tables one level deep, as the platform's file has them."""
-    lines = [f"{k} = {json.dumps(v)}" for k, v in value.items() if not isinstance(v, dict)]
-    for name, table in value.items():
-        if isinstance(table, dict):
-            lines += [f"[{name}]", *(f"{k} = {json.dumps(v)}" for k, v in table.items() if v is not None)]
-    path.write_text("\n".join(lines) + "\n")
 
 
 @pytest.fixture

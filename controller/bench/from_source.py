@@ -1,6 +1,6 @@
-"""`axonos bench meter`: a simulated day of many sessions against an oracle. The bench is `tests/bench/meter`.
+"""Benches that live in the source tree, under `tests/bench`: meter, stream, load.
 
-It brings its own PostgreSQL; an installed platform carries none of that, so this only finds the source tree.
+They bring their own PostgreSQL, oracle or crowd; an installed platform carries none of that.
 """
 
 from __future__ import annotations
@@ -19,20 +19,21 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = (ROOT / "tests" / "bench", ROOT / "tests" / "integration" / "sessions", ROOT / "tests", ROOT)
 
 
-def run(words: list[str], *, quiet: bool) -> Outcome:
+def run(name: str, words: list[str], *, quiet: bool) -> Outcome:
     """Run the bench in a process of its own.
 
     Args:
+        name: the bench's folder.
         words: the bench's own options.
         quiet: keep its progress to itself.
 
     Raises:
         Refused: there is no source tree, or the bench itself broke off.
     """
-    if not (FOLDERS[0] / "meter" / "__main__.py").is_file():
+    if not (FOLDERS[0] / name / "__main__.py").is_file():
         raise Refused(f"This benchmark is part of the source tree; there is none around {ROOT}.")
     done = subprocess.run(
-        [sys.executable, "-m", "meter", *words, *(["--quiet"] if quiet else [])],
+        [sys.executable, "-m", name, *words, *(["--quiet"] if quiet else [])],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, FOLDERS))},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE if quiet else None,
