@@ -105,10 +105,25 @@ def refresh(config: StackConfig, *, cli: Path, report: Report = silent) -> Summa
         return engine.summary("refresh", [], drift)
 
 
-def destroy(config: StackConfig, *, cli: Path, report: Report = silent) -> Summary:
-    """Remove what the stack made in Docker. Hosts keep what playbooks set up, homes their files."""
-    with _engine(config, cli, report) as engine:
-        changed = engine.remove()
+def destroy(
+    config: StackConfig,
+    *,
+    cli: Path,
+    report: Report = silent,
+    stop: threading.Event | None = None,
+    with_homes: bool = False,
+) -> Summary:
+    """Remove what the stack made. Hosts that existed keep what playbooks set up, homes their files.
+
+    Args:
+        config: the stack.
+        cli: the Pulumi CLI.
+        report: told each step.
+        stop: setting it interrupts.
+        with_homes: volumes in a cloud go too, with every home on them.
+    """
+    with _engine(config, cli, report, stop=stop) as engine:
+        changed = engine.remove(with_homes=with_homes)
         return engine.summary("destroy", changed)
 
 
@@ -236,9 +251,20 @@ class Engine:
         self.violations = judge(recorder.plan, self._policy)
         return recorder.changed
 
-    def remove(self) -> list[Change]:
-        """Destroy; removing what is gone already is no error."""
-        return self._operate(self._stack.destroy, planned=False, run_program=False)
+    def remove(self, *, with_homes: bool) -> list[Change]:
+        """Destroy; removing what is gone already is no error. Homes stay unless they are named."""
+        options: dict[str, Any] = {}
+        kept = [r["urn"] for r in self._resources() if r.get("protect")]
+        if kept and with_homes:
+            self._stack.workspace.pulumi_command.run(
+                ["state", "unprotect", "--all", "--yes", "--stack", self._stack.name],
+                self._stack.workspace.work_dir,
+                self._stack.workspace.env_vars,
+            )
+        elif kept:
+            options["exclude_protected"] = True
+            self._report(f"kept with their homes: {', '.join(map(name_of, kept))}")
+        return self._operate(self._stack.destroy, planned=False, run_program=False, **options)
 
     def _operate(self, operation: Callable[..., Any], *, planned: bool, **options: Any) -> list[Change]:
         return self._recorded(operation, planned=planned, **options).changed

@@ -50,7 +50,7 @@ def make_workspace(
     folder.mkdir(parents=True, exist_ok=True)
     tools_dir = config.state_dir / "tools"
     environment = _environment(config, tools_dir)
-    path = plugins.provide(tools_dir, cli, {**os.environ, **environment}, report)
+    path = plugins.provide(tools_dir, cli, {**os.environ, **environment}, report, _providers(config))
     command = InterruptibleCommand(str(cli), stop=stop, tick=tick, on_interrupt=on_interrupt)
     return create_or_select_stack(
         config.stack,
@@ -66,6 +66,10 @@ def make_workspace(
             pulumi_command=command,
         ),
     )
+
+
+def _providers(config: StackConfig) -> tuple[str, ...]:
+    return {"local": ("docker",), "metal": (), "aws": ("aws",)}[config.kind]
 
 
 def _backend(config: StackConfig) -> str:

@@ -40,6 +40,13 @@ class CliUnavailable(InfraError):
     to_do = "Check the network, or put a `pulumi` on PATH; then run it again: a broken-off build continues."
 
 
+class SdkMissing(InfraError):
+    """A Python package that this kind of stack needs is not installed."""
+
+    code = "sdk_missing"
+    to_do = "Install them: STATE/venv/bin/pip install 'pulumi-aws>=7.51' 'boto3>=1.40', then run it again."
+
+
 class StackBusy(InfraError):
     """Another program is changing this stack. Try again when it has finished."""
 

@@ -1,6 +1,6 @@
-"""The programs Pulumi looks for on PATH: our dynamic resources, and Docker's where it cannot be downloaded.
+"""The programs Pulumi looks for on PATH: our dynamic resources, and ours for plugins that cannot be had.
 
-The official Docker plugin is tried once with a short limit; which way it went is remembered beside it.
+The official plugins are tried once with a short limit; which way it went is remembered beside them.
 """
 
 from __future__ import annotations
@@ -8,29 +8,37 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
-from importlib.metadata import version
+from collections.abc import Iterable, Mapping
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from infra.errors import SdkMissing
 from infra.reporting import Report
 
 PROJECT = Path(__file__).resolve().parent.parent
 DOWNLOAD_LIMIT_S = 60
-VERSION = version("pulumi-docker")
+NAMES = {"docker": "Docker", "aws": "AWS"}
 # -u: the engine waits for the port that a plugin prints, and Pulumi's dynamic plugin does not flush it.
 _LAUNCHER = """#!/bin/sh
 PYTHONPATH='{project}' exec '{python}' -u -m {module} "$@"
 """
 
 
-def provide(tools_dir: Path, cli: Path, environment: Mapping[str, str], report: Report) -> Path:
+def provide(
+    tools_dir: Path,
+    cli: Path,
+    environment: Mapping[str, str],
+    report: Report,
+    wanted: Iterable[str] = ("docker",),
+) -> Path:
     """Make the plugins available.
 
     Args:
         tools_dir: the instance's folder of programs.
         cli: the Pulumi CLI.
         environment: how the CLI is to run (its home folder above all).
-        report: told which Docker provider is used when that is decided.
+        report: told which provider is used when that is decided.
+        wanted: the providers the stack needs, `docker` and `aws`.
 
     Returns:
         The folder to put first on PATH.
@@ -38,11 +46,12 @@ def provide(tools_dir: Path, cli: Path, environment: Mapping[str, str], report: 
     folder = tools_dir / "bin"
     folder.mkdir(parents=True, exist_ok=True)
     _launch(folder / "pulumi-resource-pulumi-python", "infra.providers.dynamic")
-    bundled = folder / "pulumi-resource-docker"
-    if _official(tools_dir, cli, environment, report):
-        bundled.unlink(missing_ok=True)
-    else:
-        _launch(bundled, "infra.providers.docker_provider")
+    for name in wanted:
+        bundled = folder / f"pulumi-resource-{name}"
+        if _official(name, tools_dir, cli, environment, report):
+            bundled.unlink(missing_ok=True)
+        else:
+            _launch(bundled, f"infra.providers.{name}_provider")
     return folder
 
 
@@ -56,24 +65,38 @@ def _launch(path: Path, module: str) -> None:
     new.replace(path)
 
 
-def _official(tools_dir: Path, cli: Path, environment: Mapping[str, str], report: Report) -> bool:
+def _official(name: str, tools_dir: Path, cli: Path, environment: Mapping[str, str], report: Report) -> bool:
     """Whether the official plugin is there, trying to download it where that was never tried."""
-    decided = tools_dir / "docker-provider.json"
+    decided, wanted = tools_dir / f"{name}-provider.json", sdk_version(name)
     try:
         record = json.loads(decided.read_bytes())
-        if record["version"] == VERSION:
+        if record["version"] == wanted:
             return bool(record["official"])
     except (OSError, ValueError, KeyError):
         pass
-    report(f"Pulumi's Docker provider {VERSION}: trying the official one")
-    official = _download(cli, environment)
-    decided.write_text(json.dumps({"version": VERSION, "official": official}) + "\n")
-    report(f"Pulumi's Docker provider: {'the official one' if official else 'the bundled one'}")
+    report(f"Pulumi's {NAMES[name]} provider {wanted}: trying the official one")
+    official = _download(name, cli, environment)
+    decided.write_text(json.dumps({"version": wanted, "official": official}) + "\n")
+    report(f"Pulumi's {NAMES[name]} provider: {'the official one' if official else 'the bundled one'}")
     return official
 
 
-def _download(cli: Path, environment: Mapping[str, str]) -> bool:
-    command = [str(cli), "plugin", "install", "resource", "docker", VERSION, "--non-interactive"]
+def sdk_version(name: str) -> str:
+    """The version of a provider's SDK, whose plugin is wanted.
+
+    Raises:
+        SdkMissing: it is not installed; AWS's is optional.
+    """
+    try:
+        return version(f"pulumi-{name}")
+    except PackageNotFoundError as error:
+        raise SdkMissing(
+            f"The Python packages of Pulumi's {NAMES[name]} provider are not installed."
+        ) from error
+
+
+def _download(name: str, cli: Path, environment: Mapping[str, str]) -> bool:
+    command = [str(cli), "plugin", "install", "resource", name, sdk_version(name), "--non-interactive"]
     try:
         done = subprocess.run(
             command, env=dict(environment), capture_output=True, timeout=DOWNLOAD_LIMIT_S, check=False

@@ -26,6 +26,11 @@ def declare(config: StackConfig, image: Image) -> None:
     if config.kind == "metal":
         pulumi.export("hosts", Fleet(config.stack, config=config).hosts)
         return
+    if config.aws is not None:
+        from infra.aws.fleet import AwsFleet  # noqa: PLC0415  its SDK is optional, and large
+
+        pulumi.export("hosts", AwsFleet(config.stack, config=config, given=config.aws).hosts)
+        return
     _declare_local(config, image)
 
 

@@ -110,13 +110,15 @@ def refresh(where: Where, as_json: bool) -> None:
 
 @infra.command()
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--with-homes", is_flag=True, help="Volumes in a cloud go too, with every home on them.")
 @stack_command
-def destroy(where: Where, yes: bool, as_json: bool) -> None:
+def destroy(where: Where, yes: bool, with_homes: bool, as_json: bool) -> None:
     """Remove what the stack made; homes keep their files, machines that existed before stay."""
     config = where.config()
     if not yes:
-        click.confirm(f"Remove everything that stack {config.stack} made?", abort=True, err=True)
-    _tell(engine.destroy(config, cli=where.cli(), report=tell), as_json)
+        homes = ", every home in it too" if with_homes else ""
+        click.confirm(f"Remove everything that stack {config.stack} made{homes}?", abort=True, err=True)
+    _tell(engine.destroy(config, cli=where.cli(), report=tell, with_homes=with_homes), as_json)
 
 
 @infra.command()

@@ -5,7 +5,8 @@ from google.protobuf import json_format, struct_pb2
 from pulumi.runtime.proto import provider_pb2
 
 from infra.providers.docker_objects import NETWORK, VOLUME, differing
-from infra.providers.docker_provider import UNKNOWN, DockerProvider
+from infra.providers.docker_provider import DockerProvider
+from infra.providers.protocol import UNKNOWN
 
 NETWORK_URN = "urn:pulumi:local::axonos::axonos:infra:Platform$docker:index/network:Network::verification"
 CONTAINER_URN = "urn:pulumi:local::axonos::docker:index/container:Container::web"

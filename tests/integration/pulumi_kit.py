@@ -20,6 +20,7 @@ import pytest
 
 from infra import engine
 from infra.built_image import BuiltImage
+from infra.plugins import sdk_version
 from infra.pulumi_cli import ensure_cli
 from infra.stack_config import StackConfig, stack_config
 from infra.summary import Summary
@@ -159,10 +160,8 @@ def failed_build() -> Future[BuiltImage]:
     return building
 
 
-def plugin_version() -> str:
-    from infra.plugins import VERSION
-
-    return VERSION
+def plugin_version(name: str = "docker") -> str:
+    return sdk_version(name)
 
 
 def sweep(world: World) -> None:
