@@ -28,7 +28,8 @@ from infra.program import Image, declare
 from infra.reporting import Report, silent
 from infra.run_log import RunLogs
 from infra.stack_config import StackConfig
-from infra.stack_lock import owners, turn, wait_for_owner
+from infra.stack_lock import wait_for_owner
+from infra.state_backend import backend
 from infra.summary import Change, Drift, Summary
 
 
@@ -151,8 +152,8 @@ def _engine(
 ) -> Iterator[Engine]:
     stopping = stop or threading.Event()
     chosen = image or built_image(config.state_dir / "images")
-    waiting = turn(
-        config.backend_dir, timeout_s=config.lock_timeout_s, report=report, stopped=stopping.is_set
+    waiting = backend(config.backend_dir, config.state_url_file).turn(
+        config.stack, timeout_s=config.lock_timeout_s, report=report, stopped=stopping.is_set
     )
     try:
         with waiting:
@@ -190,8 +191,9 @@ class Engine:
             on_interrupt=self._interrupt,
             program=lambda: declare(config, image),
         )
+        state = backend(config.backend_dir, config.state_url_file)
         self.unlocked = wait_for_owner(
-            lambda: owners(config.backend_dir, PROJECT, config.stack),
+            lambda: state.owners(PROJECT, config.stack),
             timeout_s=config.lock_timeout_s,
             report=report,
             stopped=stop.is_set,

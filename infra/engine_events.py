@@ -69,7 +69,9 @@ class Recorder:
         if op in QUIET:
             return
         tasks = ((step.new.outputs if step.new else None) or {}).get("changed_tasks") or ()
-        self.changed.append(Change(name_of(step.urn), kind_of(step.type), op, tuple(map(str, tasks))))
+        self.changed.append(
+            Change(name_of(step.urn), kind_of(step.type), op, tuple(map(str, tasks)), _differing(step, op))
+        )
 
     def _error(self, urn: str, message: str) -> None:
         said = plain_error(message)
@@ -84,7 +86,10 @@ def drift_of(resources: Iterable[dict[str, Any]], vanished: Iterable[Change]) ->
         resources: the stack's resources after a refresh.
         vanished: what the refresh itself found changed or gone.
     """
-    found = {c.name: Drift(c.name, c.kind, ("gone",) if c.op == "delete" else ("changed",)) for c in vanished}
+    found = {
+        c.name: Drift(c.name, c.kind, ("gone",) if c.op == "delete" else c.what or ("changed",))
+        for c in vanished
+    }
     for resource in resources:
         outputs = resource.get("outputs") or {}
         name = name_of(resource["urn"])
@@ -125,6 +130,14 @@ def _planned(step: StepEventMetadata, op: str) -> Planned:
         inputs=(state.inputs if state else None) or {},
         protect=bool(state and state.protect),
     )
+
+
+def _differing(step: StepEventMetadata, op: str) -> tuple[str, ...]:
+    """Names of properties that are no longer as recorded; of a playbook run its tasks say more."""
+    if op == "create" or not step.old or not step.new or kind_of(step.type) == "PlaybookRun":
+        return ()
+    old, new = step.old.outputs or {}, step.new.outputs or {}
+    return tuple(sorted(key for key in {*old, *new} if key[:2] != "__" and old.get(key) != new.get(key)))
 
 
 def _op(step: StepEventMetadata) -> str:

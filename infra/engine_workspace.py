@@ -20,6 +20,7 @@ from infra import abandoned_program, plugins
 from infra.pulumi_command import InterruptibleCommand
 from infra.reporting import Report
 from infra.stack_config import StackConfig
+from infra.state_backend import backend
 
 PROJECT = "axonos"
 
@@ -60,9 +61,7 @@ def make_workspace(
             work_dir=str(folder),
             pulumi_home=str(tools_dir / "pulumi-home"),
             env_vars={**environment, "PATH": f"{path}:{os.environ.get('PATH', os.defpath)}"},
-            project_settings=ProjectSettings(
-                name=PROJECT, runtime="python", backend=ProjectBackend(url=_backend(config))
-            ),
+            project_settings=ProjectSettings(name=PROJECT, runtime="python", backend=_named_backend(config)),
             pulumi_command=command,
         ),
     )
@@ -73,7 +72,12 @@ def _providers(config: StackConfig) -> tuple[str, ...]:
 
 
 def _backend(config: StackConfig) -> str:
-    return f"file://{config.backend_dir}"
+    return backend(config.backend_dir, config.state_url_file).url
+
+
+def _named_backend(config: StackConfig) -> ProjectBackend | None:
+    """For the project's file; a database's URL may hold a password and stays in the environment."""
+    return None if config.state_url_file else ProjectBackend(url=_backend(config))
 
 
 def _environment(config: StackConfig, tools_dir: Path) -> dict[str, str]:

@@ -40,6 +40,14 @@ class CliUnavailable(InfraError):
     to_do = "Check the network, or put a `pulumi` on PATH; then run it again: a broken-off build continues."
 
 
+class StateUnreachable(InfraError):
+    """The database that keeps the stacks' state does not answer. Nothing was changed."""
+
+    code = "state_unreachable"
+    retry = True
+    to_do = "Start it, or correct the URL in the file that `state_url_file` names; then run it again."
+
+
 class SdkMissing(InfraError):
     """A Python package that this kind of stack needs is not installed."""
 

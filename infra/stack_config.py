@@ -38,6 +38,8 @@ class StackConfig(Part):
     # Folders besides the playbooks' own whose content counts, such as the project's code.
     watched: tuple[Path, ...] = ()
     policy: Budget = Budget()
+    # A file with a `postgres://` URL: Pulumi's state lies there instead of in files.
+    state_url_file: Path | None = None
     playbook_timeout_s: int = Field(default=1800, ge=1)
     lock_timeout_s: int = Field(default=600, ge=0)
 
@@ -50,7 +52,7 @@ class StackConfig(Part):
 
     @property
     def backend_dir(self) -> Path:
-        """Pulumi's file backend."""
+        """Pulumi's project, and its state where that is kept in files."""
         return self.state_dir / "pulumi"
 
     @property

@@ -52,6 +52,7 @@ class StackFile(Part):
     hosts: tuple[SshHost, ...] = ()
     aws: Aws | None = None
     policy: Budget = Budget()
+    state_url_file: Path | None = None
 
 
 def stack_path(state_dir: Path, stack: str) -> Path:
@@ -83,6 +84,7 @@ def stack_from_file(instance: Instance, stack: str) -> StackConfig:
         hosts=tuple(host.resolved() for host in told.hosts),
         aws=told.aws,
         policy=told.policy,
+        state_url_file=told.state_url_file,
         playbooks=_playbooks(instance, told) if told.converge else (),
     )
 

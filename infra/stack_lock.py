@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from infra.errors import Interrupted, StackBusy
 from infra.reporting import Report
@@ -48,8 +49,13 @@ def owners(backend_dir: Path, project: str, stack: str) -> list[Owner]:
             record = json.loads(path.read_bytes())
         except (OSError, ValueError):  # released, or being written, this moment
             continue
-        found.append(Owner(pid=int(record["pid"]), hostname=str(record["hostname"])))
+        found.append(owner_of(record))
     return found
+
+
+def owner_of(record: dict[str, Any]) -> Owner:
+    """Whom a lock of Pulumi's names."""
+    return Owner(pid=int(record["pid"]), hostname=str(record["hostname"]))
 
 
 @contextmanager
@@ -81,7 +87,7 @@ def turn(
             file.seek(0)
             holder = file.read().strip() or "another program"
             report(f"waiting for {holder}, which is changing this stack")
-            _until(lambda: _taken(file.fileno()), timeout_s, stopped, sleep, holder)
+            until(lambda: _taken(file.fileno()), timeout_s, stopped, holder, sleep)
         file.truncate(0)
         file.write(f"process {os.getpid()}")
         file.flush()
@@ -115,17 +121,23 @@ def wait_for_owner(
     if living:
         name = f"pulumi process {living[0].pid} on {living[0].hostname}"
         report(f"waiting for {name}, which is changing this stack")
-        _until(lambda: all(owner.is_dead() for owner in look()), timeout_s, stopped, sleep, name)
+        until(lambda: all(owner.is_dead() for owner in look()), timeout_s, stopped, name, sleep)
     return bool(look())
 
 
-def _until(
+def until(
     done: Callable[[], bool],
     timeout_s: float,
     stopped: Callable[[], bool],
-    sleep: Callable[[float], None],
     holder: str,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> None:
+    """Wait for our turn.
+
+    Raises:
+        StackBusy: it took too long; `holder` is named.
+        Interrupted: waiting was given up.
+    """
     waited = 0.0
     while not done():
         if stopped():

@@ -13,12 +13,16 @@ QUIET = frozenset({"same", "read", "refresh"})
 
 @dataclass(frozen=True)
 class Change:
-    """One resource that was changed, or in a preview would be; of a playbook run, the tasks that did so."""
+    """One resource that was changed, or in a preview would be.
+
+    `tasks`: of a playbook run, those that changed something. `what`: of others, the properties that differ.
+    """
 
     name: str
     kind: str
     op: str
     tasks: tuple[str, ...] = ()
+    what: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,10 @@ class Summary:
             "operation": self.operation,
             "stack": self.stack,
             "changes": self.changes,
-            "changed": [{**vars(change), "tasks": list(change.tasks)} for change in self.changed],
+            "changed": [
+                {**vars(change), "tasks": list(change.tasks), "what": list(change.what)}
+                for change in self.changed
+            ],
             "drift": [{"name": d.name, "kind": d.kind, "what": list(d.what)} for d in self.drift],
             "outputs": self.outputs,
             "violations": [vars(violation) for violation in self.violations],

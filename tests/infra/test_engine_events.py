@@ -84,7 +84,9 @@ def test_a_summary_is_plain_data():
         "operation": "up",
         "stack": "local",
         "changes": {"update": 1},
-        "changed": [{"name": "site", "kind": "PlaybookRun", "op": "update", "tasks": ["Write it"]}],
+        "changed": [
+            {"name": "site", "kind": "PlaybookRun", "op": "update", "tasks": ["Write it"], "what": []}
+        ],
         "drift": [{"name": "site", "kind": "PlaybookRun", "what": ["Write it"]}],
         "outputs": {},
         "violations": [],

@@ -122,3 +122,53 @@ def test_a_file_that_cannot_be_read_is_named(instance, text, words):
 def test_without_a_file_it_says_where_to_put_one(instance):
     with pytest.raises(StackConfigInvalid, match=r"stacks/rack\.toml"):
         stack_from_file(instance, "rack")
+
+
+AWS = """
+kind = "aws"
+controller_url = "https://gpu.example.com"
+[aws]
+region = "us-east-1"
+availability_zone = "us-east-1a"
+ami = "ami-12c6146b"
+ssh_cidrs = ["203.0.113.0/24"]
+gateway_url = "wss://{{host}}.gpu.example.com"
+key_file = "{key}"
+public_key = "ssh-ed25519 AAAA"
+[[aws.pools]]
+name = "gpu"
+instance_type = "g5.xlarge"
+count = 2
+[[aws.pools]]
+name = "try"
+instance_type = "t3.medium"
+numbers = [4, 1]
+simulated_gpus = 1
+"""
+
+
+def test_a_stack_of_aws_names_its_hosts(instance):
+    config = written(instance, AWS)
+    assert config.aws is not None
+    hosts = [host for _, host in config.aws.hosts()]
+    assert [host.name for host in hosts] == ["gpu-0", "gpu-1", "try-1", "try-4"]
+    assert hosts[2].gateway_url == "wss://try-1.gpu.example.com"
+    assert [gpu.uuid for gpu in hosts[3].gpus] == ["SIM-try-4-0"]
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "words"),
+    [
+        ("us-east-1a", "us-east-2a", "is not in us-east-1"),
+        ("203.0.113.0/24", "203.0.113.1/24", "ssh_cidrs"),
+        ('name = "try"', 'name = "gpu"', "pool gpu is listed twice"),
+        ("[4, 1]", "[1, 1]", "has a number twice"),
+        ("{key}", "/nowhere", "no key file /nowhere"),
+        ("ami-12c6146b", "latest", "aws.ami"),
+        ("{{host}}.", "", "gateway_url"),
+    ],
+)
+def test_what_aws_would_refuse_is_refused_before(instance, right, wrong, words):
+    with pytest.raises(StackConfigInvalid) as raised:
+        written(instance, AWS.replace(right, wrong))
+    assert words in raised.value.message

@@ -83,7 +83,7 @@ class World:
         print(f"{time.monotonic():.1f} {line}")
         self.told.append(line)
 
-    def start(self, operation: str = "up", project: Path = ROOT, image: str = "") -> subprocess.Popen[str]:
+    def start(self, operation: str = "up", project: Path = ROOT, options: str = "") -> subprocess.Popen[str]:
         """The same operation in a process of its own, told lines on its standard output.
 
         Operations that fail run here: Pulumi's SDK leaves an open event loop behind when the engine stops first.
@@ -98,7 +98,8 @@ class World:
             from infra.stack_config import saved_config
             tell = lambda line: print(line, flush=True)
             try:
-                done = engine.{operation}(saved_config(Path(sys.argv[1])), cli=Path(sys.argv[2]), report=tell{image and f", image={image}"})
+                config = saved_config(Path(sys.argv[1]), {self.config().stack!r})
+                done = engine.{operation}(config, cli=Path(sys.argv[2]), report=tell{options and f", {options}"})
                 print("DONE " + json.dumps(done.as_json()))
             except InfraError as error:
                 print(f"ERROR {{error.code}} {{error.message}}")

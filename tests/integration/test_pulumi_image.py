@@ -89,7 +89,7 @@ def test_an_archive_with_another_image_is_refused(world: World) -> None:
 
 
 def test_a_failed_build_is_the_reason_given(world: World) -> None:
-    said, _ = world.start(image="pulumi_kit.failed_build()").communicate(timeout=120)
+    said, _ = world.start(options="image=pulumi_kit.failed_build()").communicate(timeout=120)
     assert re.search("ERROR operation_failed .*no space left for the image", said)
 
 
