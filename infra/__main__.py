@@ -7,8 +7,10 @@ from pathlib import Path
 import pulumi
 
 from infra.built_image import built_image
+from infra.instance import resolve
 from infra.program import declare
-from infra.stack_config import saved_config
+from infra.stack_file import configured
 
 state_dir = Path(pulumi.Config("axonos").get("state_dir") or "/var/lib/axonos")
-declare(saved_config(state_dir, pulumi.get_stack()), built_image(state_dir / "images"))
+instance = resolve(None, state_dir)
+declare(configured(instance, pulumi.get_stack()), built_image(state_dir / "images"))

@@ -249,35 +249,51 @@ class Engine:
     def plan(self) -> list[Change]:
         """Preview: what would change, looked at by the policy."""
         self._report("planning")
-        recorder = self._recorded(self._stack.preview, planned=True)
+        self._release()
+        recorder = Recorder(self._report, planned=True)
+        try:
+            self._run(self._stack.preview, recorder)
+        except OperationFailed:
+            # Pulumi refuses to plan without a volume that is protected; our rule says it better.
+            if not judge(recorder.plan, self._policy):
+                raise
         self.violations = judge(recorder.plan, self._policy)
         return recorder.changed
+
+    def _release(self) -> None:
+        """Volumes of released hosts are protected no longer; declared once more, they are so again."""
+        names = {f"{host}-homes" for host in self._policy.released}
+        held = [r["urn"] for r in self._resources() if r.get("protect") and name_of(r["urn"]) in names]
+        for urn in held:
+            self._unprotect(urn)
+
+    def _unprotect(self, what: str) -> None:
+        workspace = self._stack.workspace
+        words = ["state", "unprotect", what, "--yes", "--stack", self._stack.name]
+        workspace.pulumi_command.run(words, workspace.work_dir, workspace.env_vars)
 
     def remove(self, *, with_homes: bool) -> list[Change]:
         """Destroy; removing what is gone already is no error. Homes stay unless they are named."""
         options: dict[str, Any] = {}
         kept = [r["urn"] for r in self._resources() if r.get("protect")]
         if kept and with_homes:
-            self._stack.workspace.pulumi_command.run(
-                ["state", "unprotect", "--all", "--yes", "--stack", self._stack.name],
-                self._stack.workspace.work_dir,
-                self._stack.workspace.env_vars,
-            )
+            self._unprotect("--all")
         elif kept:
             options["exclude_protected"] = True
             self._report(f"kept with their homes: {', '.join(map(name_of, kept))}")
         return self._operate(self._stack.destroy, planned=False, run_program=False, **options)
 
     def _operate(self, operation: Callable[..., Any], *, planned: bool, **options: Any) -> list[Change]:
-        return self._recorded(operation, planned=planned, **options).changed
-
-    def _recorded(self, operation: Callable[..., Any], *, planned: bool, **options: Any) -> Recorder:
         recorder = Recorder(self._report, planned=planned)
+        self._run(operation, recorder, **options)
+        return recorder.changed
+
+    @staticmethod
+    def _run(operation: Callable[..., Any], recorder: Recorder, **options: Any) -> None:
         try:
             operation(on_event=recorder, color="never", suppress_progress=True, **options)
         except CommandError as error:
             raise OperationFailed("\n".join(dict.fromkeys(recorder.errors)) or str(error)) from error
-        return recorder
 
     def _resources(self) -> list[dict[str, Any]]:
         deployment = self._stack.export_stack().deployment or {}

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from threading import Event
 from typing import Any
 
+from infra.faults import REFUSED, Fault
+from infra.gpu_look import gpus_of
 from infra.instance import Instance
 from infra.inventory import inventory, registration
 from infra.reporting import Report
@@ -19,6 +22,7 @@ from infra.stack_parts import Host
 from infra.up.child import run_child
 
 SYNC_LIMIT_S = 300
+ASK_LIMIT_S = 120
 
 
 def inventory_path(state_dir: Path, stack: str) -> Path:
@@ -32,11 +36,19 @@ def hosts_path(state_dir: Path, stack: str) -> Path:
 
 
 def write_hosts(instance: Instance, config: StackConfig, outputs: dict[str, Any]) -> None:
-    """Write both files anew from the stack's outputs; the local stack registers its host itself."""
+    """Write both files anew from the stack's outputs; the local stack registers its host itself.
+
+    Raises:
+        Fault: a host's GPUs are not named, and its driver does not answer.
+    """
     if config.kind == "local":
         return
-    told = outputs.get("hosts") or []
+    told = [dict(one) for one in outputs.get("hosts") or []]
     hosts = [_reached(config, one) for one in told]
+    for one, host in zip(told, hosts, strict=True):
+        if not one["gpus"]:
+            found = gpus_of(host, config.known_hosts)
+            one["gpus"] = [{"uuid": gpu.uuid, "model": gpu.model} for gpu in found]
     _write(inventory_path(instance.state, config.stack), inventory(hosts, config.known_hosts))
     _write(hosts_path(instance.state, config.stack), registration(config.stack, told))
 
@@ -60,6 +72,40 @@ def register(instance: Instance, stack: str, report: Report) -> None:
         timeout_s=SYNC_LIMIT_S,
         env={"AXONOS_CONFIG": str(instance.config)},
     )
+
+
+def ask(instance: Instance, *words: str) -> dict[str, Any]:
+    """What `axonos hosts WORDS… --json` answers.
+
+    Raises:
+        Fault: it refused, or the controller cannot be reached.
+    """
+    lines = run_child(
+        [str(Path(sys.executable).with_name("axonos")), "hosts", *words, "--json"],
+        report=lambda _line: None,
+        stop=Event(),
+        what=f"`axonos hosts {' '.join(words)}` failed:",
+        to_do="Look at `axonos doctor`, then run it again.",
+        timeout_s=ASK_LIMIT_S,
+        env={"AXONOS_CONFIG": str(instance.config)},
+    )
+    found: dict[str, Any] = json.loads(next(line for line in reversed(lines) if line.startswith("{")))
+    return found
+
+
+def check_released(instance: Instance, released: Iterable[str]) -> None:
+    """Hosts that may end have left the platform: no session and no home is on them any more.
+
+    Raises:
+        Fault: the controller of this machine says otherwise of one.
+    """
+    if not instance.config.exists():
+        return
+    for name in released:
+        state = ask(instance, "show", name)["state"]
+        if state != "removed":
+            to_do = f"`axonos hosts drain {name}`, then `axonos hosts remove {name}` until it is removed."
+            raise Fault(f"{name} may not be released: the platform still has it ({state}).", to_do, REFUSED)
 
 
 def _reached(config: StackConfig, told: dict[str, Any]) -> Host:

@@ -41,7 +41,7 @@ def host_variables(host: Host, known_hosts: Path | None = None) -> dict[str, Any
         "ansible_user": host.user,
         "ansible_become": host.user != "root",
         "ansible_ssh_retries": SSH_RETRIES,
-        "ansible_ssh_common_args": _ssh_options(host, known_hosts),
+        "ansible_ssh_common_args": ssh_options(host, known_hosts),
         "axonos_gpus": gpus,
     }
     if host.key_file is not None:
@@ -51,8 +51,8 @@ def host_variables(host: Host, known_hosts: Path | None = None) -> dict[str, Any
     return found
 
 
-def _ssh_options(host: Host, known_hosts: Path | None) -> str:
-    """Another key than the one on record is never accepted; an unknown one only where none was given."""
+def ssh_options(host: Host, known_hosts: Path | None) -> str:
+    """Options of `ssh`: another key than the one on record is refused; an unknown one where one was given."""
     strict = "yes" if host.host_key else "accept-new"
     options = f"-o IdentitiesOnly=yes -o BatchMode=yes -o StrictHostKeyChecking={strict}"
     return f"{options} -o UserKnownHostsFile={known_hosts}" if known_hosts else options

@@ -21,6 +21,23 @@ def _cidr(text: str) -> str:
 Cidr = Annotated[str, AfterValidator(_cidr)]
 
 
+class Elastic(Part):
+    """A pool that grows with promises that cannot be kept in time, and shrinks when idle."""
+
+    floor: int = Field(default=0, ge=0, le=64)
+    cap: int = Field(ge=1, le=64)
+    gpus_per_host: int = Field(ge=1, le=16)
+    # A promise later than this calls for a machine.
+    patience_minutes: int = Field(default=10, ge=1)
+    idle_minutes: int = Field(default=30, ge=1)
+
+    @model_validator(mode="after")
+    def _order(self) -> Elastic:
+        if self.floor > self.cap:
+            raise ValueError(f"floor {self.floor} is above cap {self.cap}")
+        return self
+
+
 class Pool(Part):
     """Machines of one kind, named `NAME-0`, `NAME-1` …; `numbers` instead of `count` says exactly which."""
 
@@ -32,6 +49,8 @@ class Pool(Part):
     root_gib: int = Field(default=100, ge=8, le=16384)
     # Machines without GPUs, to try everything else; on the others the driver is asked.
     simulated_gpus: int = Field(default=0, ge=0, le=64)
+    # `axonos infra scale` decides how many there are then, not `count`.
+    elastic: Elastic | None = None
 
     @model_validator(mode="after")
     def _once(self) -> Pool:
@@ -73,6 +92,8 @@ class Aws(Part):
             problems.append(f"availability_zone {self.availability_zone} is not in {self.region}")
         if not self.key_file.is_file():
             problems.append(f"there is no key file {self.key_file}")
+        if sum(pool.elastic is not None for pool in self.pools) > 1:
+            problems.append("one pool of a stack may be elastic")
         names = [pool.name for pool in self.pools]
         problems += [
             f"pool {name} is listed twice" for name in sorted({n for n in names if names.count(n) > 1})

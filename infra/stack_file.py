@@ -5,7 +5,9 @@ Everything is checked as a whole: `StackConfigInvalid` lists every problem at on
 
 from __future__ import annotations
 
+import json
 import tomllib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +17,7 @@ from infra.errors import StackConfigInvalid
 from infra.first.source import source_digest
 from infra.instance import Instance
 from infra.stack_aws import Aws, simulated
-from infra.stack_config import StackConfig, listed, stack_config
+from infra.stack_config import StackConfig, listed, saved_config, stack_config
 from infra.stack_parts import Budget, Gpu, Host, Part, Playbook
 
 
@@ -60,6 +62,59 @@ def stack_path(state_dir: Path, stack: str) -> Path:
     return state_dir / "stacks" / f"{stack}.toml"
 
 
+def configured(instance: Instance, stack: str) -> StackConfig:
+    """A stack's configuration: its file if there is one, else what its last `up` kept.
+
+    Raises:
+        StackConfigInvalid: there is neither, or it has problems.
+    """
+    if stack_path(instance.state, stack).exists():
+        return stack_from_file(instance, stack)
+    return saved_config(instance.state, stack)
+
+
+def members_path(state_dir: Path, stack: str) -> Path:
+    """Where an elastic pool keeps which machines it has."""
+    return stack_path(state_dir, stack).with_suffix(".members.json")
+
+
+@dataclass(frozen=True)
+class Members:
+    """Machines of an elastic pool: number to when it was wanted, and the next, for none is used twice."""
+
+    made_ms: dict[int, int]
+    following: int
+
+
+def read_members(state_dir: Path, stack: str) -> Members | None:
+    """An elastic pool's machines; None before its first step.
+
+    Raises:
+        StackConfigInvalid: the file is damaged.
+    """
+    path = members_path(state_dir, stack)
+    try:
+        kept = json.loads(path.read_bytes())
+        return Members({int(n): int(at) for n, at in kept["made_ms"].items()}, int(kept["following"]))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError) as error:
+        raise StackConfigInvalid(f"{path} is damaged: {error!r}") from error
+
+
+def _sized(aws: Aws | None, members: Members | None) -> Aws | None:
+    """The section with its elastic pool's machines by number."""
+    if aws is None:
+        return None
+    pools = [
+        pool.model_copy(update={"numbers": tuple(members.made_ms if members else range(pool.elastic.floor))})
+        if pool.elastic
+        else pool
+        for pool in aws.pools
+    ]
+    return aws.model_copy(update={"pools": tuple(pools)})
+
+
 def stack_from_file(instance: Instance, stack: str) -> StackConfig:
     """The stack that its file describes.
 
@@ -82,7 +137,7 @@ def stack_from_file(instance: Instance, stack: str) -> StackConfig:
         state_dir=instance.state,
         run_dir=instance.run,
         hosts=tuple(host.resolved() for host in told.hosts),
-        aws=told.aws,
+        aws=_sized(told.aws, read_members(instance.state, stack)),
         policy=told.policy,
         state_url_file=told.state_url_file,
         playbooks=_playbooks(instance, told) if told.converge else (),

@@ -5,6 +5,8 @@ Either way one change at a time: our turn ends with its process, Pulumi's own lo
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -76,7 +78,8 @@ class PostgresBackend:
                 ).fetchall()
             except psycopg.errors.UndefinedTable:  # before Pulumi's first use
                 return []
-        return [owner_of(row[0]) for row in rows]
+        # Pulumi keeps each of its files as base64 in an object.
+        return [owner_of(json.loads(base64.b64decode(row[0]["data"]))) for row in rows]
 
     @contextmanager
     def turn(

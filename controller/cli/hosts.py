@@ -6,6 +6,7 @@ import hashlib
 
 import click
 
+from controller.cli.hosts_demand import demand
 from controller.cli.hosts_fleet import drain, remove, resume
 from controller.cli.hosts_sync import sync
 from controller.cli.output import connect, instant, json_option, print_json, print_table
@@ -15,10 +16,10 @@ from controller.services.hosts import GpuSpec, HostView
 
 @click.group()
 def hosts() -> None:
-    """GPU hosts: list, show, pool, add, sync, drain, resume, remove, release-gpu, quarantine-gpu."""
+    """GPU hosts: list, show, pool, demand, add, sync, drain, resume, remove, release-gpu, quarantine-gpu."""
 
 
-for command in (drain, resume, remove, sync):
+for command in (demand, drain, resume, remove, sync):
     hosts.add_command(command)
 
 

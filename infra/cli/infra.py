@@ -16,12 +16,13 @@ from infra.cli.explained import explained
 from infra.cli.options import instance_options, json_option
 from infra.errors import StackConfigInvalid
 from infra.faults import REFUSED
-from infra.host_register import inventory_path, register, write_hosts
+from infra.host_register import ask, check_released, inventory_path, register, write_hosts
 from infra.instance import Instance, resolve
 from infra.pulumi_cli import ensure_cli
 from infra.reporting import Report
-from infra.stack_config import StackConfig, saved_config
-from infra.stack_file import stack_from_file, stack_path
+from infra.scaling import Scaler
+from infra.stack_config import StackConfig
+from infra.stack_file import configured
 from infra.summary import Summary
 
 tell: Report = partial(click.echo, err=True)
@@ -36,9 +37,7 @@ class Where:
 
     def config(self) -> StackConfig:
         """The stack's configuration: its file if there is one, else what its last `up` kept."""
-        if stack_path(self.instance.state, self.stack).exists():
-            return stack_from_file(self.instance, self.stack)
-        return saved_config(self.instance.state, self.stack)
+        return configured(self.instance, self.stack)
 
     def cli(self) -> Path:
         """The Pulumi CLI."""
@@ -94,6 +93,7 @@ def preview(where: Where, released: tuple[str, ...], as_json: bool) -> None:
 @stack_command
 def up(where: Where, released: tuple[str, ...], no_register: bool, as_json: bool) -> None:
     """Look for drift, hold the plan against the rules, change what is not as wanted, register the hosts."""
+    check_released(where.instance, released)
     summary = engine.up(where.config(), cli=where.cli(), report=tell, released=frozenset(released))
     write_hosts(where.instance, where.config(), summary.outputs)
     if not no_register:
@@ -128,6 +128,22 @@ def cancel(where: Where, as_json: bool) -> None:
     taken = engine.cancel(where.config(), cli=where.cli(), report=tell)
     said = "The lock was taken away." if taken else "There was no lock to take away."
     click.echo(json.dumps({"operation": "cancel", "unlocked": taken}) if as_json else said)
+
+
+@infra.command()
+@stack_command
+def scale(where: Where, as_json: bool) -> None:
+    """Let the stack's elastic pool take its next step; for a timer. `logs/scale-NAME.jsonl` keeps each."""
+    scaler = Scaler(
+        instance=where.instance,
+        stack=where.stack,
+        cli=where.cli(),
+        ask=partial(ask, where.instance),
+        register=lambda: register(where.instance, where.stack, tell),
+        report=tell,
+    )
+    record = scaler.step()
+    click.echo(json.dumps(record) if as_json else f"{record['action']}: {record['why']}")
 
 
 @infra.command()

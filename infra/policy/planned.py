@@ -41,7 +41,7 @@ class Policy:
         monthly_cap_usd: highest cost of a month of 730 hours; None for no cap.
         prices_micro_usd: price of an instance type's hour, in millionths of a dollar, before our own table.
         tags: names that every taggable resource bears.
-        released: hosts that may end or be replaced, because nothing runs on them any more.
+        released: hosts that may end or be replaced, with their volumes: nothing runs or lies there any more.
         homes_may_go: whether volumes with homes on them may be removed.
     """
 

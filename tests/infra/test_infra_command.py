@@ -101,7 +101,7 @@ def test_after_up_the_inventory_and_the_list_of_hosts_lie_there(run, monkeypatch
         'kind = "metal"\ncontroller_url = "https://x"\nconverge = false\n[[hosts]]\nname = "far"\n'
         'address = "203.0.113.7"\nport = 2222\ngateway_url = "wss://far"\nsimulated_gpus = 1\n'
     )
-    told = {"name": "far", "address": "203.0.113.7:2222"}
+    told = {"name": "far", "address": "203.0.113.7:2222", "gpus": [{"uuid": "SIM-far-0", "model": "x"}]}
     monkeypatch.setattr(
         command.engine, "up", lambda *_, **__: Summary("up", "gpu", outputs={"hosts": [told]})
     )

@@ -125,6 +125,8 @@ def test_what_has_no_price_is_refused_under_a_cap_unless_the_operator_prices_it(
 def test_homes_do_not_go_unless_that_is_said(op):
     assert rules(volume(op)) == [("homes", "gpu-0-homes")]
     assert rules(volume(op), policy=Policy(homes_may_go=True)) == []
+    assert rules(volume(op), policy=Policy(released=frozenset({"gpu-0"}))) == [], "its homes were sent away"
+    assert rules(volume(op), policy=Policy(released=frozenset({"gpu-1"}))) == [("homes", "gpu-0-homes")]
     assert rules(volume(protect=False)) == [("homes", "gpu-0-homes")]
 
 

@@ -81,3 +81,9 @@ def test_a_bigger_pool_and_bigger_homes_keep_what_runs(cloud: CloudWorld, ec2: E
     with pytest.raises(PolicyRefused, match="axonos hosts drain gpu-1"):
         cloud.up()
     assert set(ec2.instances()) == {"gpu-0", "gpu-1"}
+
+    # Emptied and released, the machine and its volume go, and nothing else.
+    done = cloud.up(released=frozenset({"gpu-1"}))
+    assert set(done.changes) == {"delete"}
+    assert set(ec2.instances()) == {"gpu-0"}
+    assert "gpu-1-homes" not in ec2.volumes()

@@ -48,7 +48,6 @@ def test_busy_times_lost_answers_and_a_volume_in_use(cloud: CloudWorld, ec2: Ec2
     assert f"{volume['VolumeId']} is still attached to {rescue}" in said
     assert "gpu-0-homes" in ec2.volumes()
     ec2.client.terminate_instances(InstanceIds=[rescue])
-    ec2.client.detach_volume(VolumeId=volume["VolumeId"], InstanceId=rescue, Device="/dev/sdf")
     engine.destroy(cloud.config(), cli=cloud.cli, with_homes=True)
     assert ec2.leftovers() == []
 

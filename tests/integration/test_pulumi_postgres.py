@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import socket
 import threading
@@ -40,11 +41,13 @@ def test_a_stack_lives_in_the_database_and_a_dead_lock_is_taken_away(world: Worl
     config = world.config(stack="far", kind="metal", hosts=[far], playbooks=[], state_url_file=file)
     assert engine.up(config, cli=world.cli).changes["create"] == 2
     with psycopg.connect(url(cluster)) as db:
-        rows = db.execute("SELECT key, data::text FROM pulumi_state").fetchall()
+        kept = db.execute("SELECT key, data->>'data' FROM pulumi_state").fetchall()
+        rows = [(key, base64.b64decode(data).decode()) for key, data in kept]
         assert any("stacks/axonos/far.json" in key for key, _ in rows)
         secret = passphrase_file(config.state_dir).read_text().strip()
         assert not any(secret in data for _, data in rows)
-        dead = json.dumps({"pid": 2**22 + 1, "username": "x", "hostname": socket.gethostname()})
+        lock = json.dumps({"pid": 2**22 + 1, "username": "x", "hostname": socket.gethostname()})
+        dead = json.dumps({"data": base64.b64encode(lock.encode()).decode()})
         prefix = next(key for key, _ in rows).split(".pulumi/")[0]
         db.execute("INSERT INTO pulumi_state (key, data) VALUES (%s, %s)", (prefix + LOCK, dead))
     assert not (config.backend_dir / ".pulumi" / "stacks").exists(), "no state in files beside it"

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from controller.cli import hosts_sync
 from controller.errors import BadInput
-from controller.services import hosts
+from controller.services import host_demand, hosts
 
 pytestmark = pytest.mark.integration
 FACTS = {"connection": "ssh", "address": "203.0.113.7", "gateway_url": "wss://x", "simulated": True}
@@ -58,3 +58,11 @@ def test_what_came_is_registered_and_what_left_is_drained(sync, platform):
 def test_a_file_of_another_form_is_refused(sync, content):
     with pytest.raises(BadInput):
         sync(content)
+
+
+def test_demand_says_who_waits_and_what_is_on_each_host(sync, platform):
+    sync(stack("gpu-7"))
+    found = host_demand.demand(platform.deps)
+    assert found.waiting == []
+    (load,) = [host for host in found.hosts if host.name == "gpu-7"]
+    assert (load.state, load.sessions, load.homes, load.idle_since_ms) == ("ready", 0, 0, None)
