@@ -1,4 +1,4 @@
-"""A stack on EC2 by the real Pulumi engine and the bundled provider, against a moto server."""
+"""A stack on EC2 by the real Pulumi engine and the bundled provider, against a moto server: one whole life."""
 
 from __future__ import annotations
 
@@ -8,13 +8,29 @@ from pulumi_kit import pulumi_cli
 
 from infra import engine
 from infra.errors import PolicyRefused
+from infra.summary import Summary
 
 __all__ = ["cloud", "ec2", "ec2_server", "pulumi_cli"]
 pytestmark = pytest.mark.integration
 
 
+# Twelve operations of the engine, each of some seconds; on a busy machine of some more.
+@pytest.mark.timeout(900)
 def test_a_stack_from_nothing_to_nothing(cloud: CloudWorld, ec2: Ec2) -> None:
-    first = cloud.up()
+    is_as_declared(ec2, cloud.up())
+    is_repaired(cloud, ec2)
+    grows_and_shrinks(cloud, ec2)
+
+    homes = ec2.volumes()["gpu-0-homes"]["VolumeId"]
+    assert engine.destroy(cloud.config(), cli=cloud.cli).changes["delete"] > 3
+    assert ec2.leftovers() == ["gpu-0-homes"], "homes outlive the stack"
+    assert cloud.up().changes["create"] > 3
+    assert ec2.volumes()["gpu-0-homes"]["VolumeId"] == homes, "and are found again"
+    engine.destroy(cloud.config(), cli=cloud.cli, with_homes=True)
+    assert ec2.leftovers() == []
+
+
+def is_as_declared(ec2: Ec2, first: Summary) -> None:
     (machine,) = ec2.instances().values()
     homes = ec2.volumes()["gpu-0-homes"]
     assert (machine["InstanceType"], machine["MetadataOptions"]["HttpTokens"]) == ("g5.xlarge", "required")
@@ -25,22 +41,9 @@ def test_a_stack_from_nothing_to_nothing(cloud: CloudWorld, ec2: Ec2) -> None:
     assert host["gateway_url"] == "wss://gpu-0.example.com"
     assert [gpu["uuid"] for gpu in host["gpus"]] == ["SIM-gpu-0-0", "SIM-gpu-0-1"]
 
-    again = cloud.up()
-    assert (again.changes, again.drift) == ({}, ())
-    assert ec2.asked["RunInstances"] == 1
 
-    gone = engine.destroy(cloud.config(), cli=cloud.cli)
-    assert gone.changes["delete"] > 3
-    assert ec2.leftovers() == ["gpu-0-homes"], "homes outlive the stack"
-    assert cloud.up().changes["create"] > 3
-    assert ec2.volumes()["gpu-0-homes"]["VolumeId"] == homes["VolumeId"], "and are found again"
-
-    engine.destroy(cloud.config(), cli=cloud.cli, with_homes=True)
-    assert ec2.leftovers() == []
-
-
-def test_drift_is_named_and_repaired_and_nothing_else(cloud: CloudWorld, ec2: Ec2) -> None:
-    cloud.up()
+def is_repaired(cloud: CloudWorld, ec2: Ec2) -> None:
+    """What somebody changed by hand is named and repaired, and nothing else is touched."""
     homes, (machine,), group = ec2.volumes()["gpu-0-homes"], ec2.instances().values(), ec2.group()
     assert group is not None
     ec2.client.modify_volume(VolumeId=homes["VolumeId"], VolumeType="io1", Iops=100)
@@ -51,7 +54,8 @@ def test_drift_is_named_and_repaired_and_nothing_else(cloud: CloudWorld, ec2: Ec
     seen = engine.refresh(cloud.config(), cli=cloud.cli)
     named = {d.name: d.what for d in seen.drift}
     assert set(named) == {"gpu-0", "gpu-0-homes", "hosts"}
-    assert named["hosts"] == ("ingress",)
+    assert (named["hosts"], named["gpu-0"]) == (("ingress",), ("tags",))
+    assert "type" in named["gpu-0-homes"]
 
     repaired = cloud.up()
     assert {(c.name, c.op) for c in repaired.changed} == {(name, "update") for name in named}
@@ -59,31 +63,26 @@ def test_drift_is_named_and_repaired_and_nothing_else(cloud: CloudWorld, ec2: Ec
     assert "owner" not in {tag["Key"] for tag in ec2.instances()["gpu-0"]["Tags"]}
     ways = (ec2.group() or {})["IpPermissions"]
     assert "0.0.0.0/0" not in {r["CidrIp"] for w in ways if w["FromPort"] == 22 for r in w["IpRanges"]}
-    assert cloud.up().changes == {}
+    again = cloud.up()
+    assert (again.changes, again.drift) == ({}, ())
+    assert ec2.asked["RunInstances"] == 1
 
 
-def test_a_bigger_pool_and_bigger_homes_keep_what_runs(cloud: CloudWorld, ec2: Ec2) -> None:
-    cloud.up()
+def grows_and_shrinks(cloud: CloudWorld, ec2: Ec2) -> None:
+    """More machines and bigger volumes leave what runs alone; fewer need the hosts to be released."""
     before = ec2.instances()["gpu-0"]["InstanceId"]
     cloud.aws = {"pools": [{"count": 2, "homes_gib": 60}]}
-    done = cloud.up()
+    cloud.up()
     assert ec2.instances()["gpu-0"]["InstanceId"] == before
-    assert {name: one["Size"] for name, one in ec2.volumes().items() if "homes" in name} == {
-        "gpu-0-homes": 60,
-        "gpu-1-homes": 60,
-    }
-    assert ("gpu-0-homes", "update") in {(c.name, c.op) for c in done.changed}
+    sizes = {name: one["Size"] for name, one in ec2.volumes().items() if "homes" in name}
+    assert sizes == {"gpu-0-homes": 60, "gpu-1-homes": 60}
 
-    # Back to one: the plan is refused until the host is said to be empty; its homes stay in any case.
     cloud.aws = {"pools": [{"count": 1, "homes_gib": 60}]}
     plan = engine.preview(cloud.config(), cli=cloud.cli)
     assert {(v.rule, v.resource) for v in plan.violations} == {("hosts", "gpu-1"), ("homes", "gpu-1-homes")}
     with pytest.raises(PolicyRefused, match="axonos hosts drain gpu-1"):
         cloud.up()
     assert set(ec2.instances()) == {"gpu-0", "gpu-1"}
-
-    # Emptied and released, the machine and its volume go, and nothing else.
-    done = cloud.up(released=frozenset({"gpu-1"}))
-    assert set(done.changes) == {"delete"}
+    assert set(cloud.up(released=frozenset({"gpu-1"})).changes) == {"delete"}
     assert set(ec2.instances()) == {"gpu-0"}
     assert "gpu-1-homes" not in ec2.volumes()

@@ -81,7 +81,6 @@ def test_half_finished_then_killed_then_whole(cloud: CloudWorld, ec2: Ec2) -> No
     assert ec2.instances()["gpu-0"]["InstanceId"] == lonely, "taken over, not made twice"
     assert ec2.volumes()["gpu-0-homes"]["Attachments"][0]["InstanceId"] == lonely
     assert ec2.asked["CreateVolume"] == 1
-    assert cloud.up().changes == {}
 
 
 def test_ctrl_c_while_a_machine_is_made_records_it(cloud: CloudWorld, ec2: Ec2) -> None:
