@@ -65,5 +65,7 @@ class GpuHost(pulumi.ComponentResource):
         if host.connection == "local":
             return inventory((host,))
         return self.address.apply(
-            lambda address: inventory((host.model_copy(update={"address": address}),), known)
+            lambda address: inventory(
+                (host.model_copy(update={"address": address}),), known, fresh=host.address == ""
+            )
         )

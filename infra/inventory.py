@@ -13,14 +13,18 @@ from infra.stack_parts import Host
 SSH_RETRIES = 10
 
 
-def inventory(hosts: Iterable[Host], known_hosts: Path | None = None) -> dict[str, Any]:
+def inventory(
+    hosts: Iterable[Host], known_hosts: Path | None = None, *, fresh: bool = False
+) -> dict[str, Any]:
     """The inventory as ansible-runner takes it: all hosts in group `gpu_hosts`.
 
     Args:
         hosts: with their addresses.
         known_hosts: the file of SSH keys that hosts are recognised by.
+        fresh: the machines may still be starting.
     """
-    found = {host.name: host_variables(host, known_hosts) for host in hosts}
+    more = {"ansible_ssh_retries": SSH_RETRIES} if fresh else {}
+    found = {host.name: host_variables(host, known_hosts) | more for host in hosts}
     return {"all": {"children": {"gpu_hosts": {"hosts": found}}}}
 
 
@@ -40,7 +44,6 @@ def host_variables(host: Host, known_hosts: Path | None = None) -> dict[str, Any
         "ansible_port": host.port,
         "ansible_user": host.user,
         "ansible_become": host.user != "root",
-        "ansible_ssh_retries": SSH_RETRIES,
         "ansible_ssh_common_args": ssh_options(host, known_hosts),
         "axonos_gpus": gpus,
     }

@@ -48,7 +48,8 @@ class Scaler:
             StackConfigInvalid: the stack has no elastic pool.
             InfraError: the step failed; it is recorded, and continued by the next one.
         """
-        pool, demand = self._pool(), self.ask("demand")
+        pool = self._pool()
+        demand = self.ask("demand")
         members = self._members(pool, demand)
         found = decide(int(demand["now_ms"]), _claims(demand), members, _limits(pool))
         record: dict[str, Any] = {"at_ms": int(demand["now_ms"]), "pool": pool.name, **asdict(found)}

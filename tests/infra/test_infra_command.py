@@ -3,8 +3,11 @@ import json
 import pytest
 from click.testing import CliRunner
 
+from infra import host_register
 from infra.cli import infra as command
 from infra.errors import Interrupted, PolicyRefused, StackBusy
+from infra.faults import Fault
+from infra.instance import Instance
 from infra.policy import Violation
 from infra.stack_config import stack_config
 from infra.summary import Change, Drift, Summary
@@ -111,3 +114,27 @@ def test_after_up_the_inventory_and_the_list_of_hosts_lie_there(run, monkeypatch
     assert (hosts["far"]["ansible_host"], hosts["far"]["ansible_port"]) == ("203.0.113.7", 2222)
     listed = json.loads((tmp_path / "stacks" / "gpu.hosts.json").read_text())
     assert listed == {"stack": "gpu", "hosts": [told]}
+
+
+def test_a_host_is_released_only_once_the_platform_has_let_it_go(tmp_path, monkeypatch):
+    instance = Instance("trial", tmp_path, tmp_path / "run")
+    states = {"gpu-0": "removed", "gpu-1": "draining"}
+    monkeypatch.setattr(host_register, "ask", lambda _instance, _show, name: {"state": states[name]})
+    host_register.check_released(instance, ["gpu-1"])  # no controller on this machine knows better
+    instance.config.touch()
+    host_register.check_released(instance, ["gpu-0"])
+    with pytest.raises(Fault, match="axonos hosts drain gpu-1"):
+        host_register.check_released(instance, ["gpu-0", "gpu-1"])
+
+
+def test_scale_prints_the_step(run, monkeypatch):
+    record = {"action": "grow", "why": "one waits"}
+    monkeypatch.setattr(command.Scaler, "step", lambda _self: record)
+    assert run("scale").output == "grow: one waits\n"
+    assert json.loads(run("scale", "--json").output) == record
+
+
+def test_a_stack_without_an_elastic_pool_says_so(run):
+    told = run("scale")
+    assert told.exit_code == 3
+    assert "no pool with `elastic`" in told.output

@@ -53,6 +53,8 @@ class World:
     folder: Path
     instance: str
     told: list[str] = field(default_factory=list)
+    # A stack of one machine at which nobody listens, instead of this one.
+    far: bool = False
 
     @property
     def out(self) -> Path:
@@ -71,6 +73,9 @@ class World:
             "hosts": [{"name": "local"}],
             "playbooks": [site],
         }
+        if self.far:
+            host = {"name": "far", "connection": "ssh", "port": 1, "gateway_url": "wss://far"}
+            values |= {"stack": "far", "kind": "metal", "hosts": [host]}
         return stack_config(**{**values, **more})
 
     def up(self, **more: Any) -> Summary:

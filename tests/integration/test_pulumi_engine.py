@@ -103,3 +103,10 @@ def test_docker_that_does_not_answer_is_brought_back_by_its_playbook(
     repaired = world.up()
     assert [d.name for d in repaired.drift] == ["site-local"]
     assert [(c.name, c.tasks) for c in repaired.changed] == [("site-local", (f"Start Docker ({link})",))]
+
+
+def test_a_host_that_does_not_answer_is_named(world: World) -> None:
+    world.far = True
+    said, _ = world.start().communicate(timeout=120)
+    assert "ERROR operation_failed site-far: " in said
+    assert "Connection refused" in said
