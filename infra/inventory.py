@@ -30,7 +30,7 @@ def inventory(
 
 def host_variables(host: Host, known_hosts: Path | None = None) -> dict[str, Any]:
     """How Ansible reaches a host, which GPUs it declares, and where its homes lie."""
-    gpus = [gpu.model_dump(exclude={"model"}) for gpu in host.gpus]
+    gpus = [gpu.model_dump(exclude={"model"}, exclude_none=True) for gpu in host.gpus]
     if host.connection == "local":
         # The interpreter that runs Ansible has the libraries its modules need.
         return {
@@ -76,5 +76,5 @@ def output_of(host: Host, address: str) -> dict[str, Any]:
         "user": host.user,
         "gateway_url": host.gateway_url,
         "simulated": bool(host.gpus) and all(gpu.simulated for gpu in host.gpus),
-        "gpus": [{"uuid": gpu.uuid, "model": gpu.model} for gpu in host.gpus],
+        "gpus": [gpu.model_dump(include={"uuid", "model", "island"}, exclude_none=True) for gpu in host.gpus],
     }

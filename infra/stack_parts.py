@@ -28,11 +28,15 @@ class Ports(Part):
 
 
 class Gpu(Part):
-    """One GPU of a host: a device named by UUID, or a simulated one."""
+    """One GPU of a host: a device named by UUID, or a simulated one.
+
+    GPUs with one `island` share an NVLink or a PCIe switch; sessions get GPUs of one where they can.
+    """
 
     uuid: str = Field(pattern=r"^[A-Za-z0-9-]{1,64}$")
     simulated: bool = False
     model: str = "unknown"
+    island: str | None = Field(default=None, pattern=r"^[A-Za-z0-9-]{1,40}$")
 
 
 class Host(Part):

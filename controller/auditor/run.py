@@ -20,6 +20,7 @@ CHECKS = (
     seals,
     usage.windows,
     usage.holds,
+    usage.returned,
     storage.homes,
     deposits.events,
     deposits.entries,

@@ -6,6 +6,7 @@ from itertools import groupby
 
 from controller.auditor.books import Books, Row
 
+DAY_MS = 86_400_000
 HOLDING = ("queued", "starting")
 
 
@@ -56,6 +57,33 @@ def _charge(books: Books, w: Row) -> str | None:
         evidence=(t["evidence"], {"session": w["session_id"], **told}),
     )
     return key
+
+
+def returned(books: Books) -> None:
+    """What a session cost that nobody opened is returned whole, to who paid it, once a day and wallet."""
+    query = """SELECT s.id, s.wallet, s.state, s.opened_at_ms,
+                      (SELECT sum((w.to_ms - w.from_ms) * w.gpus) FROM usage_window w
+                       WHERE w.session_id = s.id AND w.kind = 'used') AS cost FROM gpu_session s"""
+    known = {s["id"]: s for s in books.rows(query)}
+    last: dict[str, int] = {}
+    for key, t in books.transfers.items():
+        if t["kind"] != "unopened":
+            continue
+        s = known.get(str(t["evidence"].get("session")))
+        if s is None or s["opened_at_ms"] is not None or s["state"] not in ("ending", "ended"):
+            books.find("returned", key, "is for no session that ended unopened")
+            continue
+        books.same(
+            "returned",
+            key,
+            key=(key, f"unopened:{s['id']}"),
+            payer=(t["debit"], "used:compute"),
+            payee=(t["credit"], f"user:{s['wallet']}"),
+            amount=(t["amount"], s["cost"]),
+        )
+        if t["at_ms"] < last.get(s["wallet"], t["at_ms"] - DAY_MS) + DAY_MS:
+            books.find("returned", key, "is the second within a day for its wallet")
+        last[s["wallet"]] = t["at_ms"]
 
 
 def holds(books: Books) -> None:

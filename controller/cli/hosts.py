@@ -13,6 +13,8 @@ from controller.cli.output import connect, instant, json_option, print_json, pri
 from controller.services import hosts as service
 from controller.services.hosts import GpuSpec, HostView
 
+GPU_HELP = "A GPU, in order; repeatable. GPUs of one island share an NVLink or a PCIe switch."
+
 
 @click.group()
 def hosts() -> None:
@@ -48,8 +50,8 @@ def show(name: str, *, as_json: bool) -> None:
     kind = "simulated GPUs" if host.simulated else "GPUs"
     click.echo(f"{host.name}: {host.state}, {len(host.gpus)} {kind}, reached by {host.connection}")
     click.echo(f"gateway {host.gateway_url}, last report {instant(host.last_report_at_ms)} UTC")
-    rows = [(g.index, g.uuid, g.model, g.state, g.slot or "", g.why or "") for g in host.gpus]
-    print_table(("#", "UUID", "MODEL", "STATE", "SLOT", "WHY"), rows, empty="It has no GPUs.")
+    rows = [(g.index, g.uuid, g.model, g.state, g.slot or "", g.island or "", g.why or "") for g in host.gpus]
+    print_table(("#", "UUID", "MODEL", "STATE", "SLOT", "ISLAND", "WHY"), rows, empty="It has no GPUs.")
 
 
 @hosts.command()
@@ -73,7 +75,7 @@ def pool(*, as_json: bool) -> None:
 @click.option("--connection", type=click.Choice(["local", "ssh"]), default="local", show_default=True)
 @click.option("--address", default="127.0.0.1", show_default=True, help="Where Ansible reaches it.")
 @click.option("--gateway-url", required=True, help="ws:// or wss:// URL of its gateway, for browsers.")
-@click.option("--gpu", "gpus", multiple=True, metavar="UUID[=MODEL]", help="A GPU, in order; repeatable.")
+@click.option("--gpu", "gpus", multiple=True, metavar="UUID[=MODEL][@ISLAND]", help=GPU_HELP)
 @click.option(
     "--simulated-gpus",
     type=click.IntRange(1, 64),
@@ -150,5 +152,6 @@ def _simulated(name: str, count: int) -> list[GpuSpec]:
 
 
 def _spec(text: str) -> GpuSpec:
-    uuid, _, model = text.partition("=")
-    return GpuSpec(uuid, model or "unknown")
+    named, _, island = text.partition("@")
+    uuid, _, model = named.partition("=")
+    return GpuSpec(uuid, model or "unknown", island or None)

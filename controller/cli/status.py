@@ -12,6 +12,7 @@ from controller.cli.output import connect, json_option, plain, print_json
 from controller.errors import DatabaseUnavailable
 from controller.services.deps import Deps
 from controller.services.pool import Waiting
+from controller.services.queue_promises import PromiseCount
 from controller.services.run_figures import RunFigures
 from controller.services.status import Status, Watcher
 from controller.services.status import status as read_status
@@ -64,6 +65,7 @@ def _print(deps: Deps, found: Status | None, services: dict[str, bool]) -> None:
         for title, counts in (("hosts", found.hosts), ("GPUs", found.gpus), ("sessions", found.sessions)):
             click.echo(f"{title:<9} {_counts(counts)}")
         click.echo(f"queue     {found.queue} waiting, {found.runs_waiting} runs in hand")
+        click.echo(f"promises  {_promises(found.promises)}")
         click.echo(f"runs      {_runs(found.runs)}")
         click.echo(f"pool      {pool_words(found.pool)}")
         for watcher in found.watchers:
@@ -87,6 +89,14 @@ def _journal(found: Status, now_ms: int) -> str:
 
 def _counts(counts: dict[str, Any]) -> str:
     return ", ".join(f"{key} {value}" for key, value in sorted(counts.items())) or "none"
+
+
+def _promises(found: PromiseCount) -> str:
+    """Kept and broken ones, the causes of those, and those without a cause, which must be none."""
+    causes = "; ".join(f"{why}: {number}" for why, number in found.broken_by_cause.items())
+    broken = f"{found.broken} broken by a cause outside" + (f" ({causes})" if causes else "")
+    missed = f", {found.missed} MISSED" if found.missed else ""
+    return f"{found.given} given, {found.kept} kept, {broken}{missed}"
 
 
 def _runs(found: RunFigures) -> str:

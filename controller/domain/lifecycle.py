@@ -40,6 +40,7 @@ class Life:
     closed_at_ms: int | None = None
     ended_at_ms: int | None = None
     end_reason: str | None = None
+    opened_at_ms: int | None = None
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ Step = Callable[[Life, int], Change | None]
 
 def claimed(now_ms: int, *, unwatched: bool = False) -> Change:
     """A new claim; it stands in the queue until GPUs are found. A shell is `unwatched` from the start."""
-    return Change(None, Life(detached=unwatched), "claimed", now_ms)
+    return Change(None, Life(detached=unwatched, seen_at_ms=now_ms), "claimed", now_ms)
 
 
 def started(life: Life, now_ms: int) -> Change:
@@ -67,14 +68,19 @@ def started(life: Life, now_ms: int) -> Change:
     return _change(life, "started", now_ms, state="starting", why="", starting_at_ms=now_ms)
 
 
-def ready(life: Life, ready_at_ms: int, now_ms: int) -> Change:
-    """The desktop is painted: starting -> running; billing begins at `ready_at_ms`."""
+def ready(life: Life, ready_at_ms: int, now_ms: int, absence_ms: int) -> Change:
+    """The desktop is painted: starting -> running; billing begins at `ready_at_ms`.
+
+    Detached where no page has been watching for `absence_ms`: its owner left while it waited.
+    """
     _need(life, "starting")
+    unwatched = life.seen_at_ms is None or now_ms - life.seen_at_ms > absence_ms
     return _change(
         life,
         "ready",
         now_ms,
         state="running",
+        detached=life.detached or unwatched,
         ready_at_ms=ready_at_ms,
         billed_to_ms=ready_at_ms,
         seen_at_ms=max(ready_at_ms, now_ms),
@@ -90,13 +96,14 @@ def failed(life: Life, why: str, now_ms: int) -> Change:
 def requeued(life: Life, why: str, now_ms: int) -> Change:
     """The start failed for a reason that another start may not have: starting -> queued, in its old place."""
     _need(life, "starting")
-    return _change(life, "requeued", now_ms, state="queued", why=why, starting_at_ms=None, seen_at_ms=None)
+    return _change(life, "requeued", now_ms, state="queued", why=why, starting_at_ms=None)
 
 
 def detached(life: Life, now_ms: int) -> Change:
     """Left running on purpose; keeps running and billing without a browser."""
     _need(life, "running", "grace")
-    return _change(life, "detached", now_ms, detached=True, closed_at_ms=None)
+    opened_at_ms = now_ms if life.opened_at_ms is None else life.opened_at_ms
+    return _change(life, "detached", now_ms, detached=True, closed_at_ms=None, opened_at_ms=opened_at_ms)
 
 
 def attached(life: Life, now_ms: int) -> Change:
@@ -107,13 +114,19 @@ def attached(life: Life, now_ms: int) -> Change:
 
 def seen(life: Life, now_ms: int) -> Life:
     """A heartbeat is presence, not a transition; it takes back a close beacon unless sent before it."""
-    _need(life, "starting", "running", "grace")
+    _need(life, "queued", "starting", "running", "grace")
     returned = life.closed_at_ms is not None and now_ms - life.closed_at_ms > IN_FLIGHT_MS
     return replace(
         life,
         seen_at_ms=max(now_ms, life.seen_at_ms or 0),
         closed_at_ms=None if returned else life.closed_at_ms,
     )
+
+
+def opened(life: Life, now_ms: int) -> Life:
+    """The desktop is looked at, or the shell logged in to, for the first time; no transition either."""
+    _need(life, "running", "grace")
+    return replace(life, opened_at_ms=now_ms if life.opened_at_ms is None else life.opened_at_ms)
 
 
 def closed(life: Life, now_ms: int) -> Change | None:
@@ -183,6 +196,30 @@ def due(life: Life, now_ms: int, *, reconnect_ms: int, absence_ms: int) -> tuple
     if not life.detached and life.seen_at_ms is not None and now_ms >= life.seen_at_ms + absence_ms:
         return life.seen_at_ms + absence_ms, "nobody was watching"
     return None
+
+
+def unopened(life: Life, proof_ms: int, within_ms: int) -> int | None:
+    """When a session ends because nobody has opened it; None while it may go on.
+
+    Args:
+        life: of a running or grace session.
+        proof_ms: its last proof of life; what happened after that may not be known yet.
+        within_ms: how long it waits to be opened.
+    """
+    if life.state not in UP or life.opened_at_ms is not None or life.ready_at_ms is None:
+        return None
+    at_ms = life.ready_at_ms + within_ms
+    return at_ms if proof_ms >= at_ms else None
+
+
+def given_up(life: Life, now_ms: int, keep_ms: int) -> bool:
+    """Whether a claim leaves the queue: no page has watched it for that long. A shell needs no page."""
+    return (
+        life.state == "queued"
+        and not life.detached
+        and life.seen_at_ms is not None
+        and now_ms >= life.seen_at_ms + keep_ms
+    )
 
 
 def billable_until(life: Life, proof_ms: int, absence_ms: int | None = None) -> int:

@@ -84,3 +84,26 @@ def warning_threshold(left_ms: int, thresholds_min: list[int]) -> int | None:
     """The tightest threshold (minutes) that `left_ms` of wall time has reached, if any."""
     reached = [t for t in thresholds_min if left_ms <= t * 60_000]
     return min(reached) if reached else None
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What ends a session next, as far as it is known: its `balance`, or its `guarantee`."""
+
+    kind: Literal["balance", "guarantee"]
+    at_ms: int
+
+
+def next_ending(empty_at_ms: int | None, guaranteed_until_ms: int | None) -> Ending | None:
+    """The nearer of two ends; the one to warn about.
+
+    Args:
+        empty_at_ms: when the balance is used up; None while nothing is billed.
+        guaranteed_until_ms: until when the GPUs are guaranteed; None where the whole balance counts.
+    """
+    ends: list[Ending] = []
+    if guaranteed_until_ms is not None:
+        ends.append(Ending("guarantee", guaranteed_until_ms))
+    if empty_at_ms is not None:
+        ends.append(Ending("balance", empty_at_ms))
+    return min(ends, key=lambda end: end.at_ms, default=None)

@@ -11,9 +11,16 @@ from sqlmodel import Session, col, select
 from controller.domain import lifecycle
 from controller.domain.metering import minutes_left
 from controller.domain.profiles import GPU_MS_PER_MINUTE, PROFILES, Profile
-from controller.errors import BadInput, NotEnoughCredit, ProfileTooLarge, SessionAlreadyLive, UnknownProfile
+from controller.errors import (
+    BadInput,
+    NotEnoughCredit,
+    ProfileTooLarge,
+    SessionAlreadyLive,
+    UnknownProfile,
+    WrongState,
+)
 from controller.models import GpuSession, QueuePlace
-from controller.services import ledger, life, locks, placing, pool, queue_views, ssh_keys
+from controller.services import free_gpus, ledger, life, locks, placing, pool, queue_views, ssh_keys
 from controller.services.deps import Deps
 from controller.services.session_reads import view
 from controller.services.session_views import ProfileView, SessionView
@@ -30,7 +37,7 @@ def profiles(deps: Deps, wallet: str | None) -> list[ProfileView]:
         wallet: whose balance counts; None for a visitor who has not signed in.
     """
     with deps.database.begin() as db:
-        largest = placing.largest_host(db)
+        largest = free_gpus.largest_host(db)
         available = None if wallet is None else ledger.balance(db, wallet).available_gpu_ms
         waiting = Counter(len(gpus) for there in pool.usable(deps, db).values() for gpus in there)
     views = [_profile_view(p, deps.settings, largest, available) for p in PROFILES.values()]
@@ -92,11 +99,37 @@ def claim(
         raise
 
 
+def accept(deps: Deps, wallet: str, session_id: str, until_ms: int | None) -> SessionView:
+    """A waiting claim takes a bounded start: on GPUs that are promised to somebody else later.
+
+    Args:
+        deps: ports.
+        wallet: the owner.
+        session_id: a queued claim.
+        until_ms: the guarantee its owner was shown; a shorter one is not taken, and it goes on waiting.
+
+    Raises:
+        NotYours: no such session of this wallet.
+        WrongState: it does not wait any more.
+    """
+    with deps.database.begin() as db:
+        locks.placement(db)
+        row = life.lock(db, session_id, wallet)
+        if row.state != "queued":
+            raise WrongState(state=row.state)
+        place = db.get(QueuePlace, row.id) or QueuePlace(session_id=row.id)
+        place.accept_bounded, place.accept_until_ms = True, until_ms
+        db.add(place)
+        db.flush()
+        placing.plan(deps, db)
+        return queue_views.told(db, row, view(db, row), deps.clock.now_ms())
+
+
 def _new_claim(
     deps: Deps, db: Session, wallet: str, profile: Profile, *, fresh_start: bool, keys: list[str]
 ) -> GpuSession:
     _check_live(db, wallet)
-    largest = placing.largest_host(db)
+    largest = free_gpus.largest_host(db)
     if largest < profile.gpus:
         raise ProfileTooLarge(_too_large(profile, largest), profile=profile.name)
     now = deps.clock.now_ms()

@@ -1,4 +1,4 @@
-"""What comes due by itself: exhausted balances, top-ups in grace, ends after close or absence, warnings.
+"""What comes due by itself: exhausted balances, top-ups in grace, ends after close or absence, or unopened.
 
 Each session is handled in a transaction of its own, looked at again under its lock. The instants are
 computed, so a late look changes nothing on the bill.
@@ -7,13 +7,12 @@ computed, so a late look changes nothing on the bill.
 from __future__ import annotations
 
 from sqlalchemy import text
-from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, col, select
 
 from controller.domain import lifecycle, metering
 from controller.domain.profiles import GPU_MS_PER_MINUTE
-from controller.models import DesktopWarning, GpuSession
-from controller.services import ends, grace, ledger, life
+from controller.models import GpuSession
+from controller.services import ends, grace, ledger, life, unopened
 from controller.services.deps import Deps
 from controller.services.metering import leave_unbilled, proof_ms, settle
 
@@ -21,7 +20,7 @@ from controller.services.metering import leave_unbilled, proof_ms, settle
 _CANDIDATES = text(
     """
     SELECT s.id FROM gpu_session s
-    JOIN slot ON slot.id = s.slot_id
+    LEFT JOIN slot ON slot.id = s.slot_id
     LEFT JOIN account a ON a.code = 'user:' || s.wallet
     WHERE (s.state IN ('running', 'grace') AND (
               s.closed_at_ms + :reconnect <= :now
@@ -29,16 +28,11 @@ _CANDIDATES = text(
               OR (NOT s.detached AND s.seen_at_ms + :absence <= :now)))
        OR (s.state = 'running' AND floor(greatest(coalesce(a.credits - a.debits, 0), 0) / s.gpus)
               <= slot.last_alive_ms - s.billed_to_ms)
+       OR (s.state IN ('running', 'grace') AND s.opened_at_ms IS NULL
+           AND s.ready_at_ms + :open_within <= slot.last_alive_ms)
+       OR (s.state = 'queued' AND NOT s.detached AND s.seen_at_ms + :keep <= :now)
        OR (s.state = 'grace' AND a.credits - a.debits >= s.gpus * :minute)
     ORDER BY s.id
-    """
-)
-_LOW = text(
-    """
-    SELECT s.id, s.gpus, a.credits, (a.credits - a.debits) / s.gpus - (:now - s.billed_to_ms) AS left_ms
-    FROM gpu_session s JOIN account a ON a.code = 'user:' || s.wallet
-    WHERE s.state = 'running'
-      AND (a.credits - a.debits) / s.gpus - (:now - s.billed_to_ms) <= :most
     """
 )
 
@@ -55,6 +49,8 @@ def expire(deps: Deps) -> int:
         "reconnect": limits.reconnect_window_s * 1000,
         "absence": limits.absence_s * 1000,
         "minute": GPU_MS_PER_MINUTE,
+        "open_within": deps.settings.queue.open_within_minutes * 60_000,
+        "keep": deps.settings.queue.keep_without_browser_minutes * 60_000,
     }
     with deps.database.begin() as db:
         ids = list(db.connection().execute(_CANDIDATES, values).scalars())
@@ -69,43 +65,40 @@ def resume_paid(deps: Deps, wallet: str) -> int:
     return sum(_look_at(deps, session_id) for session_id in ids)
 
 
-def warn(deps: Deps) -> int:
-    """Write low-balance warnings that have come due, each threshold once per top-up.
-
-    Returns:
-        how many were written.
-    """
-    thresholds = deps.settings.sessions.warn_minutes
-    if not thresholds:
-        return 0
-    now = deps.clock.now_ms()
-    written = 0
-    with deps.database.begin() as db:
-        for row in db.connection().execute(_LOW, {"now": now, "most": max(thresholds) * 60_000}).all():
-            reached = metering.warning_threshold(int(row.left_ms), thresholds)
-            if reached is not None:
-                # Credits only ever grow by top-ups: the same figure is the same top-up.
-                key = f"{row.id}:{int(row.credits)}:{reached}"
-                written += _write_warning(db, row.id, key, reached, now)
-    return written
-
-
 def _look_at(deps: Deps, session_id: str) -> bool:
     with deps.database.begin() as db:
         row = life.lock(db, session_id)
         now = deps.clock.now_ms()
+        if _give_up(deps, db, row, now):
+            return True
         changed = _exhaust(deps, db, row, now) or _resume(db, row, now)
         return _end_if_due(deps, db, row, now) or changed
 
 
-def _end_if_due(deps: Deps, db: Session, row: GpuSession, now: int) -> bool:
+def _give_up(deps: Deps, db: Session, row: GpuSession, now: int) -> bool:
+    """A claim whose page is gone leaves the queue after a while; a session nobody opens ends soon."""
+    queue, now_is = deps.settings.queue, life.life_of(row)
+    keep_ms = queue.keep_without_browser_minutes * 60_000
+    if lifecycle.given_up(now_is, now, keep_ms):
+        ends.begin_end(db, row, now, f"no page was open for it for {keep_ms // 60_000} minutes", now)
+        return True
+    if row.state not in lifecycle.UP:
+        return False
+    at = lifecycle.unopened(now_is, proof_ms(db, row), queue.open_within_minutes * 60_000)
+    due = lifecycle.due(now_is, now, **_limits(deps))
+    if at is None or (due is not None and due[0] < at):
+        return False
+    unopened.end(deps, db, row, at, now)
+    return True
+
+
+def _limits(deps: Deps) -> dict[str, int]:
     limits = deps.settings.sessions
-    due = lifecycle.due(
-        life.life_of(row),
-        now,
-        reconnect_ms=limits.reconnect_window_s * 1000,
-        absence_ms=limits.absence_s * 1000,
-    )
+    return {"reconnect_ms": limits.reconnect_window_s * 1000, "absence_ms": limits.absence_s * 1000}
+
+
+def _end_if_due(deps: Deps, db: Session, row: GpuSession, now: int) -> bool:
+    due = lifecycle.due(life.life_of(row), now, **_limits(deps))
     if due:
         ends.begin_end(db, row, due[0], due[1], now)
     return due is not None
@@ -140,16 +133,3 @@ def _resume(db: Session, row: GpuSession, now: int) -> bool:
     leave_unbilled(db, row, now, "grace")
     life.write(db, row, lifecycle.topped_up(life.life_of(row), now))
     return True
-
-
-def _write_warning(db: Session, session_id: str, key: str, minutes: int, now: int) -> int:
-    urgent = minutes <= 3
-    values = {
-        "session_id": session_id,
-        "key": key,
-        "text": f"Less than {minutes} minutes of credit left. Top up on the AxonOS page to keep going.",
-        "urgency": "critical" if urgent else "normal",
-        "created_at_ms": now,
-    }
-    made = insert(DesktopWarning).values(**values).on_conflict_do_nothing(index_elements=["key"])
-    return len(db.execute(made.returning(col(DesktopWarning.id))).all())

@@ -46,7 +46,7 @@ def sync(
     registered: list[str] = []
     unchanged: list[str] = []
     for host in described:
-        gpus = [GpuSpec(str(gpu["uuid"]), str(gpu.get("model", "unknown"))) for gpu in host["gpus"]]
+        gpus = [_gpu(gpu) for gpu in host["gpus"]]
         done = hosts.register(
             deps,
             host["name"],
@@ -67,6 +67,13 @@ def _drained(deps: Deps, names: Iterable[str]) -> list[str]:
     for name in gone:
         fleet.drain(deps, name)
     return gone
+
+
+def _gpu(said: dict[str, Any]) -> GpuSpec:
+    island = said.get("island")
+    return GpuSpec(
+        str(said["uuid"]), str(said.get("model", "unknown")), None if island is None else str(island)
+    )
 
 
 def _checked(host: Mapping[str, Any]) -> dict[str, Any]:

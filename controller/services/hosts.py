@@ -21,10 +21,11 @@ _GONE = "no longer reported by its host"
 
 @dataclass(frozen=True)
 class GpuSpec:
-    """A GPU as its host names it."""
+    """A GPU as its host names it; GPUs with one `island` share an NVLink or a PCIe switch."""
 
     uuid: str
     model: str
+    island: str | None = None
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class GpuView:
     state: str
     slot: str | None
     why: str | None
+    island: str | None
 
 
 @dataclass(frozen=True)
@@ -179,7 +181,7 @@ def _check(name: str, connection: str, gateway_url: str, gpus: Sequence[GpuSpec]
 def _register_gpus(db: Session, host: str, gpus: Sequence[GpuSpec]) -> bool:
     """Bring the host's GPU rows up to date. Indices are parked first, so that they may be swapped."""
     rows = {gpu.uuid: gpu for gpu in db.exec(select(Gpu).where(Gpu.host == host)).all()}
-    before = {uuid: (row.index, row.model, row.state) for uuid, row in rows.items()}
+    before = {uuid: (row.index, row.model, row.state, row.island) for uuid, row in rows.items()}
     wanted = [gpu.uuid for gpu in gpus]
     if [r.uuid for r in sorted(rows.values(), key=lambda r: r.index)] != wanted:
         for offset, row in enumerate(rows.values()):
@@ -188,13 +190,14 @@ def _register_gpus(db: Session, host: str, gpus: Sequence[GpuSpec]) -> bool:
         db.flush()
     for index, spec in enumerate(gpus):
         row = rows.get(spec.uuid) or _new_gpu(db, host, spec)
-        row.index, row.model = index, spec.model
+        row.index, row.model, row.island = index, spec.model, spec.island
         if row.state == "quarantined" and row.why == _GONE:
             row.state, row.why = "checked", None
         db.add(row)
     _remove(db, [row for uuid, row in rows.items() if uuid not in wanted], len(gpus))
     db.flush()
-    after = {g.uuid: (g.index, g.model, g.state) for g in db.exec(select(Gpu).where(Gpu.host == host))}
+    rows = {gpu.uuid: gpu for gpu in db.exec(select(Gpu).where(Gpu.host == host))}
+    after = {uuid: (row.index, row.model, row.state, row.island) for uuid, row in rows.items()}
     return before != after
 
 
@@ -231,4 +234,4 @@ def _view(db: Session, host: Host) -> HostView:
 
 
 def _gpu_view(gpu: Gpu) -> GpuView:
-    return GpuView(gpu.uuid, gpu.index, gpu.model, gpu.state, gpu.slot_id, gpu.why)
+    return GpuView(gpu.uuid, gpu.index, gpu.model, gpu.state, gpu.slot_id, gpu.why, gpu.island)

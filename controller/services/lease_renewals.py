@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlmodel import Session
 
-from controller.services import placing
+from controller.services import slots
 from controller.services.deps import Deps
 
 NEXT_MS = 2_000
@@ -54,8 +54,8 @@ def renew(
     values = {
         "host": host,
         "running": sorted(running),
-        "until": at_ms + placing.lease_ms(deps.settings),
-        "grace": limits.grace_minutes * placing.MS_PER_MINUTE,
+        "until": at_ms + slots.lease_ms(deps.settings),
+        "grace": limits.grace_minutes * slots.MS_PER_MINUTE,
     }
     rows = db.connection().execute(_RENEW, values).all()
     leases = [

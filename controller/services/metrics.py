@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-from controller.services import pool, start_times
+from controller.services import pool, queue_promises, start_times
 from controller.services.deps import Deps
+from controller.services.queue_promises import PromiseCount
 
 LAST_STARTS = 200
 
@@ -14,12 +15,14 @@ def text(deps: Deps) -> str:
     """All figures: the pool, and the stages of the last starts."""
     with deps.database.begin() as db:
         waiting = pool.list_waiting(db)
+        promises = queue_promises.counted(db)
     lines = ["# TYPE axonos_pool_desktops gauge"]
     count = Counter((one.profile, one.state) for one in waiting)
     for (profile, state), number in sorted(count.items()):
         lines.append(f'axonos_pool_desktops{{profile="{profile}",state="{state}"}} {number}')
     lines += ["# TYPE axonos_pool_memory_mib gauge"]
     lines += [f"axonos_pool_memory_mib {sum(one.memory_mib or 0 for one in waiting)}"]
+    lines += _promises(promises)
     lines += ["# TYPE axonos_start_stage_ms gauge", "# TYPE axonos_starts gauge"]
     for line in start_times.last_starts(deps, LAST_STARTS):
         labels = f'kind="{line.kind}",stage="{line.stage.removesuffix("_ms")}"'
@@ -28,3 +31,18 @@ def text(deps: Deps) -> str:
         if line.stage == "total_ms":  # every start has one
             lines.append(f'axonos_starts{{kind="{line.kind}"}} {line.starts}')
     return "\n".join(lines) + "\n"
+
+
+def _promises(found: PromiseCount) -> list[str]:
+    """Given, kept, missed; those broken by a cause outside stand apart, by cause."""
+    lines = ["# TYPE axonos_promises_total counter"]
+    lines += [
+        f'axonos_promises_total{{outcome="{outcome}"}} {number}'
+        for outcome, number in (("given", found.given), ("kept", found.kept), ("missed", found.missed))
+    ]
+    lines.append("# TYPE axonos_promises_broken_total counter")
+    lines += [
+        f'axonos_promises_broken_total{{cause="{cause}"}} {number}'
+        for cause, number in found.broken_by_cause.items()
+    ]
+    return lines

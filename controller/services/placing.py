@@ -5,18 +5,16 @@ Policy `promise` is decided in `queue_plan`, `first-fit` in `domain/queue`; both
 
 from __future__ import annotations
 
-import hashlib
-from collections import defaultdict
 from functools import partial
 
-from sqlalchemy import func
 from sqlmodel import Session, col, select, update
 
 from controller.domain.lifecycle import started
-from controller.domain.placement import FreeHost, Place, place
+from controller.domain.placement import Place, place
 from controller.domain.queue import Waiting, first_fit
-from controller.models import Gpu, GpuSession, Host, Slot
+from controller.models import Gpu, GpuSession
 from controller.services import (
+    free_gpus,
     home_moves,
     life,
     locks,
@@ -25,15 +23,13 @@ from controller.services import (
     queue_plan,
     queue_world,
     runs,
+    slots,
     ssh_ports,
     start_failures,
 )
 from controller.services.deps import Deps
 from controller.services.queue_world import World
 from controller.services.run_requests import desktop_config, digest
-from controller.settings import Settings
-
-MS_PER_MINUTE = 60_000
 
 
 class Watch:
@@ -87,7 +83,7 @@ def plan(deps: Deps, db: Session, watch: Watch | None = None) -> int:
 
 def _begin(deps: Deps, db: Session, claim: GpuSession, host: str) -> Place | None:
     """Start a claim on a host of the planner's choice, on the GPUs that fit it best there."""
-    free = [one for one in _free_hosts(deps, db) if one.name == host]
+    free = [one for one in free_gpus.free_hosts(deps, db) if one.name == host]
     found = place(claim.gpus, free)
     if found is not None:
         _start(deps, db, claim, found)
@@ -100,7 +96,7 @@ def _first_fit(deps: Deps, db: Session) -> int:
     if not claims:
         return 0
     rests = start_failures.resting(db, [c.id for c in claims], deps.clock.now_ms())
-    decided = first_fit([_waiting(c, rests.get(c.id)) for c in claims], _free_hosts(deps, db))
+    decided = first_fit([_waiting(c, rests.get(c.id)) for c in claims], free_gpus.free_hosts(deps, db))
     by_id = {claim.id: claim for claim in claims}
     for claim_id, where in decided.starts:
         _start(deps, db, by_id[claim_id], where)
@@ -109,18 +105,6 @@ def _first_fit(deps: Deps, db: Session) -> int:
             by_id[reason.id].why = reason.text
             db.add(by_id[reason.id])
     return len(decided.starts)
-
-
-def largest_host(db: Session) -> int:
-    """How many usable GPUs the largest host has; free or not."""
-    query = (
-        select(func.count())
-        .select_from(Gpu)
-        .join(Host, col(Host.name) == col(Gpu.host))
-        .where(col(Host.state) != "removed", col(Gpu.state) != "quarantined")
-        .group_by(col(Gpu.host))
-    )
-    return max(db.exec(query).all(), default=0)
 
 
 def _waiting(claim: GpuSession, rest: start_failures.Rest | None) -> Waiting:
@@ -137,32 +121,6 @@ def _queued(db: Session) -> list[GpuSession]:
     return list(db.exec(query.execution_options(populate_existing=True)))
 
 
-def _free_hosts(deps: Deps, db: Session) -> list[FreeHost]:
-    query = (
-        select(col(Gpu.host), col(Gpu.uuid))
-        .join(Host, col(Host.name) == col(Gpu.host))
-        .where(Host.state == "ready", Gpu.state == "free")
-        .order_by(col(Gpu.host), col(Gpu.index))
-    )
-    free: dict[str, list[str]] = defaultdict(list)
-    for host, uuid in db.exec(query):
-        free[host].append(uuid)
-    warm, islands = pool.usable(deps, db), _islands(db)
-    return [
-        FreeHost(host, tuple(uuids), tuple(warm.get(host, ())), islands.get(host, ()))
-        for host, uuids in free.items()
-    ]
-
-
-def _islands(db: Session) -> dict[str, tuple[tuple[str, ...], ...]]:
-    """Groups of GPUs, by host, that share an NVLink or PCIe switch, where that is known."""
-    query = select(col(Gpu.host), col(Gpu.island), col(Gpu.uuid)).where(col(Gpu.island).is_not(None))
-    found: dict[str, dict[str | None, list[str]]] = defaultdict(lambda: defaultdict(list))
-    for host, island, uuid in db.exec(query.order_by(col(Gpu.host), col(Gpu.index))):
-        found[host][island].append(uuid)
-    return {host: tuple(map(tuple, some.values())) for host, some in found.items()}
-
-
 def _free_checked(db: Session) -> None:
     """The last step of a GPU's way back: checked -> free."""
     db.exec(update(Gpu).where(col(Gpu.state) == "checked").values(state="free", why=None))
@@ -176,7 +134,7 @@ def _start(deps: Deps, db: Session, claim: GpuSession, at: Place) -> None:
     now = deps.clock.now_ms()
     config = desktop_config(deps.settings, claim, list(at.gpus))
     slot = pool.take(deps, db, at.host, at.gpus) if claim.kind == "desktop" else None
-    slot = slot or new_slot(deps, db, at.host, digest(config))
+    slot = slot or slots.new_slot(deps, db, at.host, digest(config))
     if claim.kind == "ssh":
         ssh_ports.give(deps, db, slot)
     leased = update(Gpu).where(col(Gpu.uuid).in_(at.gpus), col(Gpu.state) == "free")
@@ -189,36 +147,3 @@ def _start(deps: Deps, db: Session, claim: GpuSession, at: Place) -> None:
     home_moves.settle_place(db, claim.wallet, at.host, now, slot=slot.id, session=claim.id)
     runs.enqueue(db, runs.START, at.host, now, slot=slot.id, session=claim.id)
     pool.make_way(db, at.host, at.gpus, now)
-
-
-def new_slot(deps: Deps, db: Session, host: str, config_digest: str) -> Slot:
-    """A new slot on a host, intended; the caller holds the placement lock."""
-    now = deps.clock.now_ms()
-    slot = Slot(
-        id=slot_id(deps.new_id()),
-        host=host,
-        state="intended",
-        subnet_index=_free_subnet(db, host),
-        config_digest=config_digest,
-        lease_until_ms=now + lease_ms(deps.settings),
-        created_at_ms=now,
-    )
-    db.add(slot)
-    db.flush()
-    return slot
-
-
-def _free_subnet(db: Session, host: str) -> int:
-    """The lowest index of a /28 that no slot of the host uses."""
-    used = set(db.exec(select(Slot.subnet_index).where(Slot.host == host, Slot.state != "gone")))
-    return next(i for i in range(len(used) + 1) if i not in used)
-
-
-def slot_id(identifier: str) -> str:
-    """A slot's id, which is its container's name: `s-` and 12 hex digits."""
-    return f"s-{hashlib.sha256(identifier.encode()).hexdigest()[:12]}"
-
-
-def lease_ms(settings: Settings) -> int:
-    """How long a slot may live without a word from the controller."""
-    return settings.sessions.lease_minutes * MS_PER_MINUTE

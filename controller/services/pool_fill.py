@@ -14,7 +14,7 @@ from sqlmodel import Session, col, select
 
 from controller.domain.profiles import PROFILES
 from controller.models import Gpu, Host, Slot, WarmDesktop
-from controller.services import locks, placing, pool, runs
+from controller.services import locks, pool, runs, slots
 from controller.services.deps import Deps
 from controller.services.run_requests import digest, warm_config
 
@@ -129,7 +129,7 @@ def _start(deps: Deps, db: Session, spot: Spot) -> None:
     """Write the intent: a slot, what waits in it, and its run. No GPU is leased."""
     now = deps.clock.now_ms()
     config = warm_config(deps.settings, len(spot.gpus), list(spot.gpus))
-    slot = placing.new_slot(deps, db, spot.host, digest(config))
+    slot = slots.new_slot(deps, db, spot.host, digest(config))
     db.add(
         WarmDesktop(
             slot_id=slot.id,

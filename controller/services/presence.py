@@ -14,7 +14,7 @@ from controller.domain.metering import minutes_left
 from controller.domain.ticket import MAX_LIFE_MS, TicketClaims, issue
 from controller.errors import ShownElsewhere, WrongState
 from controller.models import GpuSession, Host, Slot
-from controller.services import idle, ledger, life, metering
+from controller.services import idle, ledger, life, metering, queue_views
 from controller.services.deps import Deps
 from controller.services.session_reads import view
 from controller.services.session_views import Meter, SessionView, StreamView
@@ -47,7 +47,7 @@ def heartbeat(deps: Deps, wallet: str, session_id: str, tab: Tab = PROGRAM) -> M
         now = deps.clock.now_ms()
         if tab.looks:
             row.watched_at_ms = now
-        elif row.state in lifecycle.UP | {"starting"}:
+        elif row.state in lifecycle.UP | {"queued", "starting"}:
             _must_have(row, tab)
             life.keep(row, lifecycle.seen(life.life_of(row), now))
         db.add(row)
@@ -114,9 +114,10 @@ def stream(deps: Deps, wallet: str, session_id: str, tab: Tab = PROGRAM) -> Stre
         if row.state not in lifecycle.UP or row.kind != "desktop":
             raise WrongState(state=row.state)
         _must_have(row, tab)
+        life.keep(row, lifecycle.opened(life.life_of(row), deps.clock.now_ms()))
         if tab.looks:
             row.watched_at_ms = deps.clock.now_ms()
-            db.add(row)
+        db.add(row)
         slot = db.exec(select(Slot).where(Slot.id == row.slot_id)).one()
         host = db.exec(select(Host).where(Host.name == slot.host)).one()
     now = deps.clock.now_ms()
@@ -183,4 +184,5 @@ def _meter(deps: Deps, db: Session, row: GpuSession, now_ms: int) -> Meter:
             row.active_at_ms, row.idle_noticed_at_ms, deps.settings.idle.notice_minutes * 60_000
         ),
         watched=now_ms - (row.watched_at_ms or 0) <= tabs.PRESENT_BEATS * limits.heartbeat_s * 1000,
+        guaranteed_until_ms=queue_views.guaranteed_until(db, row),
     )

@@ -29,17 +29,18 @@ _OUTSIDE = text(
 _COUNTED = text(
     """
     SELECT count(*) AS given,
-           count(*) FILTER (WHERE started_at_ms <= latest_ms) AS kept,
+           count(*) FILTER (WHERE started_at_ms <= latest_ms AND broken_why = '') AS kept,
            count(*) FILTER (WHERE broken_why <> '') AS broken,
            count(*) FILTER (WHERE started_at_ms > latest_ms AND broken_why = '') AS missed
     FROM promise
     """
 )
+_CAUSES = text("SELECT broken_why, count(*) FROM promise WHERE broken_why <> '' GROUP BY 1 ORDER BY 1")
 
 
 @dataclass(frozen=True)
 class PromiseCount:
-    """Promises so far. `broken` had a cause outside; `missed` had none and must stay 0.
+    """Promises so far. `broken` had a cause outside, counted by cause; `missed` had none and must stay 0.
 
     The rest still waits, or left the queue before its time came.
     """
@@ -48,12 +49,14 @@ class PromiseCount:
     kept: int
     broken: int
     missed: int
+    broken_by_cause: dict[str, int]
 
 
 def counted(db: Session) -> PromiseCount:
     """How many promises were given, kept and broken."""
     row = db.connection().execute(_COUNTED).one()
-    return PromiseCount(row.given, row.kept, row.broken, row.missed)
+    causes = {str(why): int(count) for why, count in db.connection().execute(_CAUSES).all()}
+    return PromiseCount(row.given, row.kept, row.broken, row.missed, causes)
 
 
 def note_broken(deps: Deps, db: Session, world: World, decision: Decision, started: Collection[str]) -> None:

@@ -42,6 +42,14 @@ def told(db: Session, row: GpuSession, view: SessionView, now_ms: int) -> Sessio
     return view
 
 
+def guaranteed_until(db: Session, row: GpuSession) -> int | None:
+    """Until when the session's GPUs are its own for sure; None where that is as long as its balance lasts."""
+    place = db.get(QueuePlace, row.id)
+    if place is None or place.until_ms is None or place.bound_ms is None or place.until_ms >= place.bound_ms:
+        return None
+    return place.until_ms
+
+
 def _queue(db: Session, row: GpuSession, place: QueuePlace, now_ms: int) -> QueueView:
     promise = db.get(Promise, row.id)
     ahead = db.connection().execute(_AHEAD, {"at": row.claimed_at_ms, "id": row.id}).scalars()
@@ -63,10 +71,9 @@ def _queue(db: Session, row: GpuSession, place: QueuePlace, now_ms: int) -> Queu
 
 def _guarantee(db: Session, row: GpuSession, place: QueuePlace) -> GuaranteeView:
     assert place.until_ms is not None
-    bounded = place.bound_ms is not None and place.until_ms < place.bound_ms
     following = {"slot": row.slot_id, "until": place.until_ms}
     return GuaranteeView(
-        until_ms=place.until_ms if bounded else None,
+        until_ms=guaranteed_until(db, row),
         told_until_ms=place.told_until_ms,
         stay_until_ms=db.connection().execute(_NEXT, following).scalar(),
     )

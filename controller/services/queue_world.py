@@ -90,8 +90,14 @@ class World:
         return hash((self.hosts, tuple(held), tuple(claims), tuple(left)))
 
 
-def read(deps: Deps, db: Session) -> World:
-    """Everything at this instant; the caller holds the placement lock, and claims stay locked."""
+def read(deps: Deps, db: Session, *, lock: bool = True) -> World:
+    """Everything at this instant.
+
+    Args:
+        deps: ports.
+        db: open transaction; who wants to plan holds the placement lock.
+        lock: keep the claims locked; not for those who only look.
+    """
     now, connection = deps.clock.now_ms(), db.connection()
     warm = pool.usable(deps, db)
     found = connection.execute(_HOSTS).all()
@@ -105,7 +111,7 @@ def read(deps: Deps, db: Session) -> World:
             continue
         sessions.append(session)
         known[held.id] = (held.bound_ms, held.until_ms)
-    rows = _claims(db, now)
+    rows = _claims(db, now, lock=lock)
     waiting = tuple(_waiting(deps.settings, claim, now) for claim in rows.values())
     return World(now, hosts, tuple(sessions), tuple(leaving), waiting, rows, known)
 
@@ -149,13 +155,13 @@ def _session(allowed: Allowance, held: Row[tuple[object, ...]], now: int) -> Run
     return Running(held.id, held.host, held.gpus, bound, max(until, now))
 
 
-def _claims(db: Session, now: int) -> dict[str, Claim]:
+def _claims(db: Session, now: int, *, lock: bool) -> dict[str, Claim]:
     query = (
         select(GpuSession)
         .where(GpuSession.state == "queued")
         .order_by(col(GpuSession.claimed_at_ms), col(GpuSession.id))
-        .with_for_update(key_share=True)
     )
+    query = query.with_for_update(key_share=True) if lock else query
     rows = {row.id: row for row in db.exec(query.execution_options(populate_existing=True))}
     if not rows:
         return {}

@@ -21,6 +21,7 @@ from controller.services import (
     pool_runs,
     runs,
     start_failures,
+    warnings,
 )
 from controller.services.deps import Deps
 from controller.services.ports import RunOutcome
@@ -36,6 +37,7 @@ class _Locked:
     run: Run
     row: GpuSession
     slot: Slot
+    absence_ms: int
 
 
 def finish(deps: Deps, taken: runs.Taken, outcome: RunOutcome) -> bool:
@@ -66,7 +68,7 @@ def finish(deps: Deps, taken: runs.Taken, outcome: RunOutcome) -> bool:
             return False
         runs.note_way(run, taken, outcome, now)
         follow = {runs.START: _started, home_moves.MOVE: _moved}.get(taken.playbook, _stopped)
-        follow(db, _Locked(run, row, slot), outcome, now)
+        follow(db, _Locked(run, row, slot, deps.settings.sessions.absence_s * 1000), outcome, now)
         db.add(run)
     return True
 
@@ -75,7 +77,7 @@ def _started(db: Session, at: _Locked, outcome: RunOutcome, now: int) -> None:
     answer = outcome.result
     if outcome.succeeded and answer.get("ok"):
         runs.settle_run(at.run, "succeeded", now, answer, None)
-        _up(db, at.row, at.slot, answer, now)
+        _up(db, at, answer, now)
         return
     error = outcome.error_code or answer.get("code") or "docker_error"
     starting = at.row.state == "starting"
@@ -139,8 +141,9 @@ def _not_started(db: Session, at: _Locked, error: str, retry: str, now: int) -> 
     ends.stop_slot(db, slot, at.row.id, now)
 
 
-def _up(db: Session, row: GpuSession, slot: Slot, answer: dict[str, Any], now: int) -> None:
+def _up(db: Session, at: _Locked, answer: dict[str, Any], now: int) -> None:
     """The container runs. If its session was ended meanwhile, the stop run is already behind this one."""
+    row, slot = at.row, at.slot
     ready = int(answer["ready_at_ms"])
     if not (row.starting_at_ms or 0) <= ready <= now:
         ready = now  # a host whose clock is wrong: in the favour of who pays
@@ -153,7 +156,9 @@ def _up(db: Session, row: GpuSession, slot: Slot, answer: dict[str, Any], now: i
     if row.kind == "ssh":
         row.host_key = str(answer.get("host_key", ""))
     if row.state == "starting":
-        life.write(db, row, lifecycle.ready(life.life_of(row), ready, now))
+        life.write(db, row, lifecycle.ready(life.life_of(row), ready, now, at.absence_ms))
+        if row.detached and row.kind == "desktop":
+            warnings.started_alone(db, row.id, now)
         home_moves.made(db, row.wallet, slot.host, now)
         ledger.release_hold(db, row.id, now)
 

@@ -125,7 +125,8 @@ class Meter:
     """Answer to a heartbeat: settled up to now. `minutes_left` is wall time at this burn rate, floored.
 
     `watched`: another tab looks on, without input. `idle_ends_at_ms`: when it ends because nothing happens
-    there, unless something does.
+    there, unless something does. `guaranteed_until_ms`: its GPUs are promised to somebody else from then on;
+    None where its whole balance counts.
     """
 
     state: str
@@ -137,6 +138,7 @@ class Meter:
     low_balance: bool
     watched: bool
     idle_ends_at_ms: int | None
+    guaranteed_until_ms: int | None
 
 
 @dataclass(frozen=True)

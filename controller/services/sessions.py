@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from controller.services.claims import claim, profiles
+from controller.services.claims import accept, claim, profiles
 from controller.services.ends import end
 from controller.services.idle import choose as choose_idle
 from controller.services.presence import Tab, attach, close, detach, heartbeat, stream
+from controller.services.queue_outlook import outlook
+from controller.services.queue_picture import drawn
 from controller.services.session_reads import current, saved
 from controller.services.session_views import Meter, ProfileView, SavedView, SessionView, StreamView
 
@@ -16,14 +18,17 @@ __all__ = [
     "SessionView",
     "StreamView",
     "Tab",
+    "accept",
     "attach",
     "choose_idle",
     "claim",
     "close",
     "current",
     "detach",
+    "drawn",
     "end",
     "heartbeat",
+    "outlook",
     "profiles",
     "saved",
     "stream",

@@ -46,6 +46,7 @@ class SiteConfig:
     heartbeat_s: int
     grace_minutes: int
     reconnect_window_s: int
+    open_within_minutes: int
     usd_per_gpu_hour_text: str
     rails_text: str
     simulated_gpus: bool
@@ -74,6 +75,7 @@ def site_config(deps: Deps) -> SiteConfig:
         heartbeat_s=s.sessions.heartbeat_s,
         grace_minutes=s.sessions.grace_minutes,
         reconnect_window_s=s.sessions.reconnect_window_s,
+        open_within_minutes=s.queue.open_within_minutes,
         usd_per_gpu_hour_text=f"${s.pricing.usd_per_gpu_hour:.2f}",
         rails_text=_rails(s),
         simulated_gpus=gpus_are_simulated(deps),

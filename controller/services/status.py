@@ -10,10 +10,12 @@ from sqlmodel import Session, col, select
 
 from controller.domain.lifecycle import LIVE
 from controller.models import ChainCursor, Gpu, GpuSession, Host, Run
+from controller.services import queue_promises
 from controller.services.alerts import Alert, open_alerts
 from controller.services.deps import Deps
 from controller.services.invariants import LastCheck, last_check
 from controller.services.pool import Waiting, list_waiting
+from controller.services.queue_promises import PromiseCount
 from controller.services.run_figures import RunFigures, run_figures
 from controller.settings import Settings
 from controller.settings_money import Chain
@@ -46,6 +48,7 @@ class Status:
     gpus: dict[str, int]
     sessions: dict[str, int]
     queue: int
+    promises: PromiseCount
     runs_waiting: int
     runs: RunFigures
     pool: list[Waiting]
@@ -78,6 +81,7 @@ def status(deps: Deps) -> Status:
             gpus=_count(db, Gpu.state),
             sessions={k: v for k, v in sessions.items() if k != "queued"},
             queue=sessions.get("queued", 0),
+            promises=queue_promises.counted(db),
             runs_waiting=db.exec(
                 select(func.count()).select_from(Run).where(col(Run.state).in_(("queued", "running")))
             ).one(),

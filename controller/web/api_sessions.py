@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 
 from controller.domain.tabs import MAX_TAB, is_tab
 from controller.errors import BadInput
@@ -50,6 +50,25 @@ def claim() -> Response:
         accept_until_ms=optional_number("accept_until_ms"),
     )
     return answer(view, 201)
+
+
+@blueprint.get("/queue")
+@limited("queue", 120)
+def queue() -> Response:
+    return answer(sessions.drawn(deps(), wallet()))
+
+
+@blueprint.get("/queue/outlook")
+@limited("outlook", 60)
+def outlook() -> Response:
+    return answer(sessions.outlook(deps(), wallet(), request.args.get("profile", "")))
+
+
+@blueprint.post("/sessions/<session_id>/accept")
+@limited("claim", 30)
+def accept(session_id: str) -> Response:
+    until_ms = optional_number("accept_until_ms")
+    return answer(sessions.accept(deps(), wallet(), session_id, until_ms))
 
 
 @blueprint.get("/sessions/current")

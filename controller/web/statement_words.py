@@ -19,6 +19,7 @@ KINDS = {
     "reversal": "Deposit reversed",
     "use": "GPU session",
     "storage": "Storage",
+    "unopened": "Returned: nobody opened the session",
     "credit": "Credit by the operator",
     "refund": "Refund by the operator",
     "adjust": "Adjustment by the operator",

@@ -18,6 +18,7 @@ from controller.services import (
     pool_fill,
     reconcile,
     storage_bills,
+    warnings,
 )
 from controller.services.deps import Deps
 from controller.services.ports import Provisioner
@@ -104,7 +105,7 @@ def make_worker(
         leases,
         Loop("expiry", lambda: expiry.expire(deps), 0.5, stopping),
         Loop("idle", lambda: idle.look(deps), 5.0, stopping),
-        Loop("warnings", lambda: expiry.warn(deps), 2.0, stopping),
+        Loop("warnings", lambda: warnings.warn(deps), 2.0, stopping),
         Loop("tick", lambda: metering.tick(deps), settings.sessions.tick_s, stopping),
         Loop("storage", lambda: storage_bills.bill(deps), 30.0, stopping),
         pool,

@@ -7,6 +7,7 @@ import subprocess
 from infra.first.source import source_digest
 from infra.instance import Instance
 from infra.stack_config import Gpu, Host, Playbook, Ports, StackConfig, stack_config
+from infra.up.gpu_islands import islands
 
 CODE = ("controller", "infra", "images")
 
@@ -49,19 +50,21 @@ def configuration(instance: Instance) -> StackConfig:
 
 def gpus(instance: Instance) -> list[Gpu]:
     """This machine's GPUs by UUID; simulated ones where no NVIDIA driver answers."""
-    found = [Gpu(uuid=uuid) for uuid in _nvidia()]
+    uuids = _nvidia("--query-gpu=uuid", "--format=csv,noheader").split()
+    shared = islands(_nvidia("topo", "-m"), len(uuids)) if len(uuids) > 1 else [None] * len(uuids)
+    found = [Gpu(uuid=uuid, island=island) for uuid, island in zip(uuids, shared, strict=True)]
     return found or [Gpu(uuid=f"SIM-{instance.name}-{n}", simulated=True) for n in range(instance.gpus)]
 
 
-def _nvidia() -> list[str]:
+def _nvidia(*asked_for: str) -> str:
     try:
         asked = subprocess.run(
-            ["nvidia-smi", "--query-gpu=uuid", "--format=csv,noheader"],
+            ["nvidia-smi", *asked_for],
             capture_output=True,
             text=True,
             timeout=30,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
-        return []
-    return asked.stdout.split() if asked.returncode == 0 else []
+        return ""
+    return asked.stdout if asked.returncode == 0 else ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,7 +27,7 @@ EDGES = {
 }
 EVENTS = {
     "start": lc.started,
-    "ready": lambda life, t: lc.ready(life, t, t),
+    "ready": lambda life, t: lc.ready(life, t, t, 180_000),
     "fail": lambda life, t: lc.failed(life, "timeout", t),
     "detach": lc.detached,
     "attach": lc.attached,
@@ -142,3 +144,27 @@ def test_what_is_over_stays_over(state):
             step(Life(state=state), 1)
     with pytest.raises(NotPossible):
         lc.ending(Life(state=state), 1, "x", 1)
+
+
+def test_who_left_the_page_while_it_waited_finds_a_detached_desktop():
+    watched = Life(state="starting", seen_at_ms=820_000)
+    assert not lc.ready(watched, 1_000_000, 1_000_000, 180_000).life.detached
+    assert lc.ready(replace(watched, seen_at_ms=819_999), 1_000_000, 1_000_000, 180_000).life.detached
+
+
+def test_a_session_ends_unopened_once_a_report_could_have_said_otherwise():
+    life = running()
+    assert lc.unopened(life, 299_999, 300_000) is None
+    assert lc.unopened(life, 300_000, 300_000) == 300_000
+    assert lc.unopened(lc.opened(life, 1), 900_000, 300_000) is None
+    assert lc.unopened(lc.detached(life, 1).life, 900_000, 300_000) is None, "who detaches has seen it"
+    assert lc.opened(lc.opened(life, 1), 9).opened_at_ms == 1, "the first time counts"
+
+
+def test_a_claim_is_kept_without_a_page_for_a_while_and_a_shell_needs_none():
+    claim = lc.claimed(0).life
+    assert not lc.given_up(claim, 59_999, 60_000)
+    assert lc.given_up(claim, 60_000, 60_000)
+    assert not lc.given_up(lc.seen(claim, 30_000), 60_000, 60_000)
+    assert not lc.given_up(lc.claimed(0, unwatched=True).life, 60_000, 60_000)
+    assert not lc.given_up(lc.started(claim, 1).life, 60_000, 60_000)

@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.domain.metering import (
+    Ending,
     exhausts_at,
     minutes_left,
+    next_ending,
     proof_of_life,
     settle,
     unbilled,
@@ -102,3 +104,11 @@ def test_only_the_tightest_threshold_warns():
     assert warning_threshold(30 * 60_000, [30, 10, 3]) == 30
     assert warning_threshold(5 * 60_000, [30, 10, 3]) == 10
     assert warning_threshold(-1, [30, 10, 3]) == 3
+
+
+def test_the_nearer_end_is_the_one_to_warn_of():
+    assert next_ending(None, None) is None
+    assert next_ending(5, 9) == Ending("balance", 5)
+    assert next_ending(9, 5) == Ending("guarantee", 5)
+    assert next_ending(5, 5) == Ending("guarantee", 5), "a top-up would not help"
+    assert next_ending(None, 5) == Ending("guarantee", 5)

@@ -375,4 +375,5 @@ def _running(story: Story) -> GpuSession:
         ready_at_ms=ready,
         billed_to_ms=ready,
         seen_at_ms=ready,
+        opened_at_ms=ready,
     )

@@ -12,7 +12,7 @@ from controller.guard.notify import deliver
 from controller.guard.report import parse
 from controller.host.folder import was_opened
 from controller.host.names import Slot
-from controller.services import expiry, sessions
+from controller.services import expiry, sessions, warnings
 from controller.services.ports import RunOutcome
 
 pytestmark = pytest.mark.integration
@@ -86,7 +86,7 @@ def test_files_of_a_desktop_a_warning_and_the_bound(shells, database, tmp_path):
     try:
         terminal.wait_for("$ ")
         platform.pass_time(6 * MINUTE)
-        assert expiry.warn(platform.deps) == 1
+        assert warnings.warn(platform.deps) == 1
         assert obey(shells, platform.report()) == [True]
         terminal.wait_for("*** AxonOS: Less than 10 minutes of credit left.")
         platform.pass_time(10 * MINUTE)

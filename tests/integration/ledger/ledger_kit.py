@@ -24,6 +24,7 @@ from controller.services import (
     ends,
     expiry,
     ledger,
+    presence,
     quotes_offer,
     storage_bills,
     suspense,
@@ -176,6 +177,7 @@ def eventful(bank: Bank) -> None:
     requests.submit(bank.deps, given, "olga")
     second = bank.claim()
     bank.work()
+    presence.detach(bank.deps, WALLET, second)
     bank.pass_time(100 * MINUTE)  # longer than the credit lasts: grace follows
     expiry.expire(bank.deps)
     bank.pass_time(5 * MINUTE)

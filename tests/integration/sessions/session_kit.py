@@ -152,6 +152,11 @@ class Platform:
         body = {"host": host, "boot_id": "b", "at_ms": self.clock.now_ms(), "slots": slots}
         return guard_reports.report(self.deps, body | changes)
 
+    def log_in(self) -> None:
+        """Somebody logs in to every shell there is, for the first time."""
+        slots = [self.provisioner.seen(slot) | {"opened": True} for slot in self.provisioner.containers]
+        self.report(slots=slots)
+
     def pass_time(self, ms: int) -> None:
         """Time passes; the guard reports at the end of it, and the meter ticks."""
         self.clock.advance(ms)

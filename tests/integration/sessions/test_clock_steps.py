@@ -60,6 +60,7 @@ def test_a_day_forward_or_back_bills_nothing_and_ends_nobody(platform, database,
     platform.deps = replace(platform.deps, clock=steady)
     view = sessions.claim(platform.deps, WALLET, "small")
     platform.work()
+    sessions.stream(platform.deps, WALLET, view.id)
     for moved in (0, step, 0, -step, step):
         machine.wall += moved
         platform.clock.advance(MINUTE)

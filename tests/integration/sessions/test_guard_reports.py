@@ -6,7 +6,7 @@ import pytest
 from session_kit import MINUTE, WALLET
 
 from controller.errors import BadInput
-from controller.services import expiry, reconcile, sessions
+from controller.services import expiry, reconcile, sessions, warnings
 
 pytestmark = pytest.mark.integration
 HOUR = 60 * MINUTE
@@ -127,7 +127,7 @@ def test_a_stop_that_does_not_come_through_is_helped_by_the_guard(platform, runn
 def test_warnings_travel_until_they_are_delivered(platform, running):
     sessions.detach(platform.deps, WALLET, running)
     platform.pass_time(58 * MINUTE)
-    expiry.warn(platform.deps)
+    warnings.warn(platform.deps)
     (warning,) = platform.report()["warnings"]
     assert (warning["slot"], warning["urgency"]) == (slot_of(platform), "critical")
     assert "3 minutes" in warning["text"]
@@ -139,7 +139,7 @@ def test_a_guard_cannot_answer_for_another_hosts_desktops(platform, running):
     platform.add_host("second", gpus=1)
     sessions.detach(platform.deps, WALLET, running)
     platform.pass_time(58 * MINUTE)
-    expiry.warn(platform.deps)
+    warnings.warn(platform.deps)
     (warning,) = platform.report()["warnings"]
     ((before,),) = platform.rows("SELECT last_alive_ms FROM slot")
     platform.clock.advance(9_000)

@@ -112,3 +112,15 @@ def test_the_operators_overview(platform):
     assert [e["event"] for e in told.events] == ["claimed", "started", "ready", "ending", "ended"]
     assert [r["playbook"] for r in told.runs] == ["session_start.yml", "session_stop.yml"]
     assert told.session.why == "ended by the operator"
+
+
+def test_a_session_gets_gpus_of_one_island_where_the_host_says_which_those_are(platform):
+    specs = [GpuSpec(f"SIM-local-{i}", "simulated", "left" if i % 2 else "right") for i in range(8)]
+    facts = {"connection": "local", "address": "127.0.0.1", "gateway_url": "ws://localhost:8081"}
+    done = hosts.register(platform.deps, "local", gpus=specs, simulated=True, **facts)
+    assert done.changed
+    assert not hosts.register(platform.deps, "local", gpus=specs, simulated=True, **facts).changed
+    assert [gpu.island for gpu in done.host.gpus[:2]] == ["right", "left"]
+    sessions.claim(platform.deps, WALLET, "large")
+    leased = platform.rows("SELECT DISTINCT island, count(*) FROM gpu WHERE state = 'leased' GROUP BY 1")
+    assert [count for _, count in leased] == [4]

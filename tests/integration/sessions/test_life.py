@@ -7,7 +7,7 @@ from session_kit import MINUTE, OTHER, WALLET
 
 from controller.domain.ticket import check
 from controller.errors import WrongState
-from controller.services import expiry, ledger, metering, placing, run_work, runs, sessions
+from controller.services import expiry, ledger, metering, placing, run_work, runs, sessions, warnings
 
 pytestmark = pytest.mark.integration
 HOUR = 60 * MINUTE
@@ -301,14 +301,14 @@ def test_a_stream_ticket_names_session_slot_and_origin(platform, running):
 def test_warnings_come_once_per_threshold_and_top_up(platform, running):
     sessions.detach(platform.deps, WALLET, running)
     platform.pass_time(29 * MINUTE)
-    assert expiry.warn(platform.deps) == 0
+    assert warnings.warn(platform.deps) == 0
     for minutes, expected in ((1, 1), (1, 0), (19, 1), (7, 1), (1, 0)):
         platform.pass_time(minutes * MINUTE)
-        assert expiry.warn(platform.deps) == expected
+        assert warnings.warn(platform.deps) == expected
     ((first, *_),) = platform.rows("SELECT text FROM warning ORDER BY id LIMIT 1")
     assert "30 minutes" in first
     platform.credit(WALLET, 20)
-    assert expiry.warn(platform.deps) == 1, "a new top-up, a new warning"
+    assert warnings.warn(platform.deps) == 1, "a new top-up, a new warning"
 
 
 def test_every_journal_and_window_adds_up_after_a_busy_day(platform, running):

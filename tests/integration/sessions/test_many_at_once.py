@@ -12,7 +12,17 @@ from session_kit import MINUTE
 
 from controller.domain.lifecycle import LIVE
 from controller.errors import Refused
-from controller.services import expiry, ledger, metering, placing, reconcile, run_work, runs, sessions
+from controller.services import (
+    expiry,
+    ledger,
+    metering,
+    placing,
+    reconcile,
+    run_work,
+    runs,
+    sessions,
+    warnings,
+)
 
 pytestmark = pytest.mark.integration
 WALLETS = [f"0x{i:040x}" for i in range(1, 13)]
@@ -41,7 +51,7 @@ def user(platform, seed, problems):
 def machinery(platform, seed, problems):
     """A worker and a guard, with a clock that runs and now and then steps back."""
     rng = random.Random(seed)
-    steps = [placing.promote, metering.tick, expiry.expire, expiry.warn, reconcile.reconcile]
+    steps = [placing.promote, metering.tick, expiry.expire, warnings.warn, reconcile.reconcile]
     for _ in range(ROUNDS * 2):
         platform.clock.advance(rng.choice([0, 500, 2_000, 20_000, -700]))
         try:

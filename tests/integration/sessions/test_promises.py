@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 from session_kit import MINUTE, OTHER, WALLET, make_platform
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from controller.services import sessions
+from controller.errors import NotYours, UnknownProfile, WrongState
+from controller.services import ledger, metrics, sessions, warnings
+from controller.services.status import status
 
 pytestmark = pytest.mark.integration
 THIRD = "0x" + "c3" * 20
@@ -64,3 +67,126 @@ def test_first_fit_promises_nothing(database):
     assert waits.queue is not None
     assert waits.queue.latest_start_ms is None
     assert sessions.claim(platform.deps, THIRD, "small").state == "starting"
+
+
+def bounded(database):
+    """THIRD runs on GPUs that are promised to OTHER later; its guarantee ends before its balance does."""
+    tight = {"slack_percent": 0, "slack_minutes": 0}
+    platform = make_platform(database, sessions={"grace_minutes": 10}, queue=tight)
+    platform.add_host()
+    platform.credit(WALLET, 4 * 100)
+    platform.credit(OTHER, 8 * 600)
+    platform.credit(THIRD, 150)
+    large = sessions.claim(platform.deps, WALLET, "large")
+    platform.work()
+    sessions.detach(platform.deps, WALLET, large.id)
+    sessions.claim(platform.deps, OTHER, "max")
+    sessions.claim(platform.deps, THIRD, "small", accept_bounded=True)
+    platform.work()
+    sessions.detach(platform.deps, THIRD, now_of(platform, THIRD).id)
+    return platform
+
+
+def test_the_end_of_a_guarantee_is_told_at_each_threshold_and_before_the_balance(database):
+    platform = bounded(database)
+    until = now_of(platform, THIRD).guarantee.until_ms
+    assert until is not None
+    session = now_of(platform, THIRD).id
+    assert sessions.heartbeat(platform.deps, THIRD, session).guaranteed_until_ms == until
+    told = []
+    for left in (31, 29, 28, 9, 2):
+        platform.pass_time(until - left * MINUTE - platform.clock.now_ms())
+        warnings.warn(platform.deps)
+        about = platform.rows("SELECT text FROM warning WHERE session_id = :s ORDER BY id", s=session)
+        told.append([text.partition("minutes")[0].split()[-2] for (text,) in about])
+    assert told == [[], ["30"], ["30"], ["30", "10"], ["30", "10", "3"]]
+    texts = [text for (text,) in about]
+    assert all("earlier request still needs them" in text for text in texts)
+    assert platform.report()["warnings"][-1]["urgency"] == "critical"
+
+
+def test_a_balance_that_ends_sooner_is_warned_of_instead(database):
+    platform = bounded(database)
+    platform.pass_time(now_of(platform, THIRD).guarantee.until_ms - 20 * MINUTE - platform.clock.now_ms())
+    with platform.deps.database.begin() as db:
+        spent = ledger.Posting("t", "use", f"user:{THIRD}", "used:test", platform.balance(THIRD) - 5 * MINUTE)
+        ledger.post(db, at_ms=platform.clock.now_ms(), transfers=[spent])
+    warnings.warn(platform.deps)
+    ((told,),) = platform.rows("SELECT text FROM warning WHERE session_id = :s", s=now_of(platform, THIRD).id)
+    assert "10 minutes of credit left" in told
+
+
+def beside_promised_gpus(database, *, accept):
+    """Four GPUs free but promised to OTHER; THIRD waits beside them with two and a half hours of credit."""
+    tight = {"slack_percent": 0, "slack_minutes": 0}
+    platform = make_platform(database, sessions={"grace_minutes": 10}, queue=tight)
+    platform.add_host()
+    for wallet, minutes in ((WALLET, 4 * 100), (OTHER, 8 * 300), (THIRD, 150)):
+        platform.credit(wallet, minutes)
+    sessions.claim(platform.deps, WALLET, "large")
+    platform.work()
+    sessions.claim(platform.deps, OTHER, "max")
+    foretold = sessions.outlook(platform.deps, THIRD, "small")
+    waits = sessions.claim(platform.deps, THIRD, "small", **accept(foretold))
+    return platform, foretold, waits
+
+
+def test_what_a_claim_would_be_told_is_what_it_is_told(database):
+    platform, foretold, waits = beside_promised_gpus(database, accept=lambda _: {})
+    assert (waits.state, foretold.starts_now) == ("queued", False)
+    assert waits.queue is not None
+    assert foretold.offer_until_ms == waits.queue.offer_until_ms is not None
+    assert foretold.latest_start_ms == waits.queue.latest_start_ms
+    assert waits.queue_reason.startswith("GPUs reserved until ")
+    drawn = sessions.drawn(platform.deps, THIRD)
+    (host,) = drawn.hosts
+    assert (drawn.waiting, host.gpus, host.steps[0].in_use) == (2, 8, 4)
+    assert [max(getattr(step, what) for step in host.steps) for what in ("planned", "yours")] == [8, 1]
+
+
+def test_a_waiting_claim_that_accepts_starts_at_once_with_the_guarantee_it_was_shown(database):
+    platform, _, waits = beside_promised_gpus(database, accept=lambda _: {})
+    shown = waits.queue.offer_until_ms
+    refused = sessions.accept(platform.deps, THIRD, waits.id, shown + 1)
+    assert refused.state == "queued", "a shorter guarantee than its owner was shown is not taken"
+    started = sessions.accept(platform.deps, THIRD, waits.id, shown)
+    assert started.state == "starting"
+    assert started.guarantee is not None
+    assert started.guarantee.told_until_ms == shown
+    with pytest.raises(WrongState):
+        sessions.accept(platform.deps, THIRD, waits.id, shown)
+    with pytest.raises(NotYours):
+        sessions.accept(platform.deps, OTHER, waits.id, shown)
+
+
+def test_what_is_accepted_at_launch_starts_at_once(database):
+    _, foretold, starts = beside_promised_gpus(
+        database, accept=lambda seen: {"accept_bounded": True, "accept_until_ms": seen.offer_until_ms}
+    )
+    assert starts.state == "starting"
+    assert starts.guarantee.told_until_ms == foretold.offer_until_ms
+
+
+def test_an_outlook_writes_nothing_and_says_that_a_claim_starts_now(platform):
+    platform.credit(OTHER, 600)
+    before = platform.rows("SELECT count(*) FROM gpu_session")
+    assert sessions.outlook(platform.deps, OTHER, "max").starts_now
+    assert platform.rows("SELECT count(*) FROM gpu_session") == before
+    with pytest.raises(UnknownProfile):
+        sessions.outlook(platform.deps, OTHER, "huge")
+
+
+def test_promises_are_counted_and_those_broken_from_outside_stand_apart_with_the_cause(platform):
+    crowded(platform)
+    with platform.deps.database.begin() as db:
+        db.connection().execute(text("UPDATE host SET state = 'lost'"))
+    platform.clock.advance(9_000 * MINUTE)
+    platform.work()
+    waits = now_of(platform, OTHER)
+    assert waits.queue.broken_why == "a GPU host was lost"
+    counted = status(platform.deps).promises
+    assert (counted.given, counted.kept, counted.broken, counted.missed) == (1, 0, 1, 0)
+    assert counted.broken_by_cause == {"a GPU host was lost": 1}
+    lines = metrics.text(platform.deps).splitlines()
+    assert 'axonos_promises_broken_total{cause="a GPU host was lost"} 1' in lines
+    assert 'axonos_promises_total{outcome="missed"} 0' in lines

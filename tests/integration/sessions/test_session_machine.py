@@ -31,6 +31,7 @@ from controller.services import (
     runs,
     sessions,
     start_failures,
+    warnings,
 )
 from controller.services.ports import RunOutcome
 
@@ -60,12 +61,15 @@ OFTEN = Counter(
 WHO, WHICH = st.sampled_from(WALLETS), st.integers(0, 5)
 FAILS, HOST = st.sampled_from([*CODES, None, None, None, None]), st.sampled_from(sorted(HOSTS))
 GPUS = [f"SIM-{name}-{i}" for name, count in HOSTS.items() for i in range(count)]
-LOOPS = [metering.tick, expiry.expire, expiry.warn, reconcile.reconcile, placing.promote]
+LOOPS = [metering.tick, expiry.expire, warnings.warn, reconcile.reconcile, placing.promote]
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "start": {"who": WHO, "fails": FAILS},
     "stop": {"who": WHO, "fails": FAILS},
     "claim": {"who": WHO, "profile": st.sampled_from(["small", "medium"])},
-    "click": {"who": WHO, "what": st.sampled_from(["end", "close", "detach", "attach", "heartbeat"])},
+    "click": {
+        "who": WHO,
+        "what": st.sampled_from(["end", "close", "detach", "attach", "heartbeat", "stream"]),
+    },
     "top_up": {"who": WHO},
     "take": {},
     "work": {"which": WHICH, "fails": FAILS, "healthy": st.sampled_from([True, None, False])},

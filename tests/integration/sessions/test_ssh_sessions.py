@@ -23,7 +23,7 @@ from controller.errors import (
 )
 from controller.host.request import parse_start
 from controller.models import Slot
-from controller.services import expiry, sessions, ssh_keys, ssh_ports
+from controller.services import expiry, sessions, ssh_keys, ssh_ports, warnings
 from controller.services.ssh_access import written
 
 pytestmark = pytest.mark.integration
@@ -78,6 +78,7 @@ def test_nobody_has_to_watch_a_shell_and_no_browser_can_end_it_by_closing(platfo
     for verb in (sessions.attach, sessions.stream):
         with pytest.raises(WrongState):
             verb(platform.deps, WALLET, view.id)
+    platform.log_in()
     for _ in range(10):
         platform.pass_time(3 * MINUTE)
         expiry.expire(platform.deps)
@@ -211,6 +212,7 @@ def test_a_host_is_told_how_long_its_shells_go_on(platform):
     sessions.claim(platform.deps, WALLET, "medium", kind="ssh", ssh_key=key)
     platform.work()
     (slot,) = platform.provisioner.containers
+    platform.log_in()
     platform.pass_time(5 * MINUTE)
     assert platform.report()["clocks"] == [
         {"slot": slot, "state": "running", "empty_in_ms": 25 * MINUTE, "ends_in_ms": 145 * MINUTE}
@@ -230,8 +232,9 @@ def test_a_shell_is_warned_and_ends_at_its_bound(platform):
     (key,) = keys(1)
     sessions.claim(platform.deps, WALLET, "small", kind="ssh", ssh_key=key)
     platform.work()
+    platform.log_in()
     platform.pass_time(51 * MINUTE)
-    assert expiry.warn(platform.deps) == 1
+    assert warnings.warn(platform.deps) == 1
     (warning,) = platform.report()["warnings"]
     assert "10 minutes" in warning["text"]
     platform.pass_time(10 * MINUTE)

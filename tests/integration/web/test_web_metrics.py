@@ -19,3 +19,4 @@ def test_they_are_prometheus_text_at_any_name_of_the_host(site: Site) -> None:
     assert answer.status_code == 200
     assert answer.content_type.startswith("text/plain; version=0.0.4")
     assert "axonos_pool_memory_mib 0" in answer.text
+    assert 'axonos_promises_total{outcome="kept"} 0' in answer.text

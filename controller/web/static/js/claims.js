@@ -1,7 +1,8 @@
 // Claiming a session, as the launch page does it.
+import { accepted } from "./ahead.js";
 import { get, post } from "./api.js";
 import { pause, toast } from "./dom.js";
-import { doing } from "./page.js";
+import { doing, remember } from "./page.js";
 import { state } from "./state.js";
 
 /** End what runs, then start with clean settings. */
@@ -12,8 +13,9 @@ export async function endThenFresh(session) {
 }
 
 async function claim(profile, freshStart, kind = "desktop") {
-  const session = await post("sessions", { profile, fresh_start: freshStart, kind });
+  const session = await post("sessions", { profile, fresh_start: freshStart, kind, ...accepted(profile) });
   localStorage.setItem("axonos.profile", profile);
+  state.acceptUntil = null;
   state.opening = session.id;
   state.session = session;
 }
@@ -21,4 +23,11 @@ async function claim(profile, freshStart, kind = "desktop") {
 export function launchClick(profile, freshStart = false, kind = "desktop") {
   if (!state.me) { toast("Connect your wallet first."); return; }
   doing("launch", () => claim(profile, freshStart, kind));
+}
+
+/** Leaving is instant: the page has left before the server has answered, and says so if that failed. */
+export function leaveQueue(session) {
+  remember("");
+  state.session = null;
+  doing("leave", () => post(`sessions/${session.id}/end`));
 }

@@ -69,6 +69,9 @@ export function duration(ms) {
   return hours < 100 ? `${hours} h ${String(total % 60).padStart(2, "0")} min` : `${whole.format(hours)} h`;
 }
 
+/** Weekday, hour and minute in the reader's own zone and words. */
+export const at = new Intl.DateTimeFormat(undefined, { weekday: "short", hour: "2-digit", minute: "2-digit" });
+
 export function clock(ms) {
   const seconds = Math.max(0, Math.floor(ms / 1000));
   return [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60].map((n) => String(n).padStart(2, "0")).join(":");

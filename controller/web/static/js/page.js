@@ -1,10 +1,14 @@
 // The launch page as a whole: refresh its state from the API, run one action at a time, have its views drawn anew.
-import { get, whoAmI } from "./api.js";
-import { toast } from "./dom.js";
+import { lookAhead } from "./ahead.js";
+import { get, post, whoAmI } from "./api.js";
+import { pause, toast } from "./dom.js";
 import { lookAfter } from "./sent.js";
+import { chime } from "./sound.js";
 import { state, tooLow } from "./state.js";
 
 const title = document.title;
+let beaten = 0;
+const CHIME_MS = 500;
 
 const views = [];
 
@@ -43,8 +47,10 @@ export async function refresh() {
     const [live, paid, sizes, list] = await Promise.all([get("sessions/current"), get("deposits"), get("profiles"), state.kind === "ssh" ? get("ssh-keys") : { keys: [] }]);
     state.keys = list.keys;
     noticeSession(live.session, live.saved);
+    watch();
     state.deposits = paid.deposits;
     state.profiles = sizes.profiles;
+    lookAhead().then(draw, () => {});
     lookAfter().then(draw);
     if (before !== undefined && state.me.balance.gpu_ms > before + 30000) noticeCredit();
   } else {
@@ -66,11 +72,20 @@ function noticeCredit() {
   if (state.returnTo && state.returnTo === state.session?.id) goTo(state.returnTo);
 }
 
+/** A page that waits says so: a claim nobody watches is given up after a while, and starts detached. */
+function watch() {
+  const { session, config } = state;
+  if (!session || !["queued", "starting"].includes(session.state) || Date.now() - beaten < (config?.heartbeat_s ?? 20) * 1000) return;
+  beaten = Date.now();
+  post(`sessions/${session.id}/heartbeat`).catch(() => {});
+}
+
 function noticeSession(session, saved) {
   const was = state.session;
   Object.assign(state, { session, saved });
+  if (session?.state === "queued") state.waited = session.id;
   if (session && ["queued", "starting"].includes(session.state)) remember(session.id);
-  if (state.opening && session?.id === state.opening && session.state === "running") arrived(session);
+  if (state.opening && session?.id === state.opening && session.state === "running") arrived(session, state.waited === session.id);
   if (was?.state === "starting" && !session) {
     remember("");
     toast(`The ${was.kind === "ssh" ? "shell" : "desktop"} could not be started. Nothing was billed. ${saved?.reason || ""}`, "bad");
@@ -79,19 +94,21 @@ function noticeSession(session, saved) {
   document.title = place ? `${place} · AxonOS` : title;
 }
 
-function remember(id) {
+export function remember(id) {
   state.opening = id;
   sessionStorage.setItem("axonos.opening", id);
 }
 
 /** What this page waited for is there: say so, and go to a desktop; a shell is shown right here. */
-function arrived(session) {
+async function arrived(session, waited) {
   if (session.detached && session.kind !== "ssh") return;
   remember("");
   const shell = session.kind === "ssh";
   const ready = `Your ${shell ? "shell" : "desktop"} is ready`;
   document.title = ready;
   if (document.hidden && window.Notification?.permission === "granted") new Notification(ready, { body: shell ? "The page shows how to log in." : "It is open in your browser now.", icon: "/static/img/logo.svg" });
+  if (waited) chime();
+  if (!shell && waited) await pause(CHIME_MS);
   if (!shell) location.assign(`/desktop/${session.id}`);
 }
 

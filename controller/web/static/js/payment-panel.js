@@ -1,5 +1,5 @@
 // The payment panel: a row per currency with what its minimum buys, other amounts, the holder tier, and the hash field.
-import { h, draw as drawInto, duration, tokens, shortAddress } from "./dom.js";
+import { at, h, draw as drawInto, duration, tokens, shortAddress } from "./dom.js";
 import { connect, current, wallets, WalletError } from "./wallet.js";
 import { amountFor, minutesText, parseAmount, symbol, worth } from "./money.js";
 import { hashField } from "./deposits.js";
@@ -9,7 +9,7 @@ import { since } from "./ticking.js";
 import { walletList } from "./wallet-list.js";
 import { signOut } from "./header.js";
 import { doing, draw } from "./page.js";
-import { state } from "./state.js";
+import { limitMs, state } from "./state.js";
 
 const HOURS = [1, 10, 100];
 
@@ -19,10 +19,17 @@ export function payPanel() {
   const off = rates.rows.filter((row) => !row.enabled).map((row) => symbol(row.rail));
   return h("div", { class: "pay", id: "pay" },
     h("h2", {}, "Top up"),
+    limitNote(),
     rates.rows.filter((row) => row.enabled).map(rail),
     off.length ? h("p", { class: "sub" }, `Not offered here: ${off.join(", ")}.`) : null,
     current() ? null : reconnectWallet(),
     holding(rates), hashField());
+}
+
+/** A promise to somebody else is not moved for a top-up; credit is booked in any case. Said before the wallet opens. */
+function limitNote() {
+  const limit = limitMs();
+  return limit === null ? null : h("p", { class: "note", id: "limit-note" }, `Your GPUs are promised to an earlier request from ${at.format(limit)} on. A top-up keeps this session until then at most, unless that request starts elsewhere; what is left stays your credit.`);
 }
 
 function rail(row) {

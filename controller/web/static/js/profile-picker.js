@@ -1,7 +1,9 @@
 // The profile picker: four cards, what each costs and how long the balance lasts, and the launch button.
 import { h, duration } from "./dom.js";
+import { lookAhead } from "./ahead.js";
 import { launchClick } from "./claims.js";
 import { draw, refresh } from "./page.js";
+import { outlook } from "./queue-panel.js";
 import { state } from "./state.js";
 
 export function picker(asSecondChoice) {
@@ -14,7 +16,7 @@ export function picker(asSecondChoice) {
     h("fieldset", { class: "profiles" }, h("legend", {}, "GPU profile"), list.map((profile) => card(profile, profile === chosen))),
     kinds(),
     h("p", { class: "actions" }, h("button", { class: "button big", id: "launch", disabled: Boolean(state.busy) || !state.me || !chosen.possible || keyless() }, state.busy === "launch" ? "Claiming…" : state.kind === "ssh" ? "Launch SSH session" : "Launch GPU-Native Desktop")),
-    h("p", { class: "cost" }, cost(chosen)));
+    h("p", { class: "cost" }, cost(chosen)), outlook(chosen));
 }
 
 const keyless = () => state.kind === "ssh" && state.keys.length === 0;
@@ -33,7 +35,7 @@ function choose(kind) {
 }
 
 function card(profile, checked) {
-  const pick = () => { state.profile = profile.name; draw(); };
+  const pick = () => { state.profile = profile.name; draw(); lookAhead(true).then(draw, () => {}); };
   const lasts = !state.me || profile.lasts_minutes === null ? "" : short(profile) ? `, needs ${profile.gpus} min of credit` : `, lasts ${duration(profile.lasts_minutes * 60000)}`;
   return h("label", { class: "profile", "data-profile": profile.name },
     h("input", { type: "radio", name: "profile", id: `profile-${profile.name}`, value: profile.name, checked, disabled: impossible(profile), onchange: pick }),

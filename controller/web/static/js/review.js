@@ -4,7 +4,7 @@ import { h, duration } from "./dom.js";
 import { minutesText, symbol } from "./money.js";
 import { chainOf, STEPS } from "./sending.js";
 import { until } from "./ticking.js";
-import { state } from "./state.js";
+import { limitMs, now, state } from "./state.js";
 
 const time = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const fact = (name, ...value) => h("div", {}, h("dt", {}, name), h("dd", {}, value));
@@ -41,6 +41,8 @@ const bonus = (quote) => (quote.bonus_bps ? `, ${quote.bonus_bps / 100} % bonus 
 function lasts(gpuMs) {
   const profile = state.profiles.find((one) => one.name === state.profile) || state.profiles[0];
   if (!profile) return "";
+  const limit = limitMs();
+  if (limit !== null && now() + (state.me.balance.gpu_ms + gpuMs) / state.session.burn_rate > limit) return `promised GPUs: this session until ${time.format(limit)} at most; the rest stays your credit`;
   return `your balance lasts ${duration((state.me.balance.available_gpu_ms + gpuMs) / profile.gpus)} on ${profile.title}`;
 }
 

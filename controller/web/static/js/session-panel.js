@@ -1,9 +1,10 @@
 // The left side of the launch page: what is live, what is saved, or the profile picker.
-import { h, draw, ask, duration, minutes } from "./dom.js";
+import { at, h, draw, ask, duration, minutes } from "./dom.js";
 import { post } from "./api.js";
 import { endThenFresh, launchClick } from "./claims.js";
 import { doing, draw as redraw, goTo } from "./page.js";
 import { picker } from "./profile-picker.js";
+import { queuedPanel } from "./queue-panel.js";
 import { shellPanel } from "./shell-panel.js";
 import { now, state } from "./state.js";
 
@@ -12,9 +13,12 @@ const profileTitle = (name) => state.profiles.find((profile) => profile.name ===
 export function drawSession(target) {
   const { session, saved } = state;
   const tick = session?.kind === "ssh" ? Math.floor(now() / 10000) : session?.detached || session?.state === "grace" || session?.state === "running" ? Math.floor(now() / 1000) : session ? Math.floor(now() / 10000) : 0;
-  const model = [session, saved, state.profiles, state.profile, state.kind, state.keys, state.me?.wallet, state.busy, tick, state.me?.balance.gpu_ms];
+  const model = [session, saved, state.profiles, state.profile, state.kind, state.keys, state.me?.wallet, state.busy, tick, state.me?.balance.gpu_ms, waits(session) ? [state.gpus, state.outlook, state.told] : 0];
   draw(target, model, () => (session ? live(session) : [saved && state.me ? savedPanel(saved) : intro(), picker(Boolean(saved && state.me))]));
 }
+
+/** Whether the queue is on the page: for who waits in it, and who may launch. */
+const waits = (session) => !session || session.state === "queued";
 
 function intro() {
   return h("header", { class: "intro" }, h("h1", {}, state.kind === "ssh" ? "Launch a shell" : "Launch a desktop"),
@@ -23,7 +27,8 @@ function intro() {
 
 function live(session) {
   const shell = session.kind === "ssh" && ["running", "grace"].includes(session.state);
-  if (shell) return shellPanel(session, leftMs(session), { panel, facts, profileTitle, buttons: shellButtons(session) });
+  if (shell) return shellPanel(session, leftMs(session), { panel, facts, profileTitle, buttons: shellButtons(session), until: guaranteed(session), note: guaranteeNote(session) });
+  const queued = (waiting) => queuedPanel(waiting, { panel, facts, button, profileTitle });
   const panels = { queued, starting, ending, grace };
   return (panels[session.state] || running)(session);
 }
@@ -33,38 +38,6 @@ const button = (id, text, onclick, quiet = false) => h("button", { type: "button
 const facts = (...pairs) => h("dl", { class: "facts" }, pairs.filter(Boolean).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
 const act = (name, path, body) => doing(name, () => post(path, body));
 const endSession = (session) => act("end", `sessions/${session.id}/end`);
-
-function queued(session) {
-  return panel("queued",
-    h("div", { class: "stage" }, h("div", { class: "place num" }, session.queue_position ?? "…"),
-      h("div", {}, h("h1", {}, session.queue_position === 1 ? "You are next" : "You are in the queue"), h("p", { class: "sub" }, reason(session)))),
-    facts(["Profile", `${profileTitle(session.profile)}, ${session.gpus} GPU${session.gpus > 1 ? "s" : ""}`], ["Waiting for", duration(now() - session.claimed_at_ms)], ["Billed so far", "nothing"]),
-    promised(session.queue),
-    h("p", { class: "sub" }, "It starts by itself when GPUs free up, even if you close this page. A smaller request that fits the free GPUs may start before yours."),
-    h("p", { class: "actions" }, button("leave", "Leave the queue", () => endSession(session), true), notifyButton()));
-}
-
-const at = new Intl.DateTimeFormat(undefined, { weekday: "short", hour: "2-digit", minute: "2-digit" });
-
-/** The promise, the guess and what is ahead; GPU counts only, nobody's name. */
-function promised(queue) {
-  if (!queue) return null;
-  const ahead = queue.ahead.length ? queue.ahead.map((gpus) => `${gpus} GPU${gpus > 1 ? "s" : ""}`).join(", ") : "nobody";
-  return [
-    facts(queue.latest_start_ms ? ["Starts no later than", at.format(queue.latest_start_ms)] : null, queue.probable_start_ms ? ["Probably by", at.format(queue.probable_start_ms)] : null, ["Ahead of you", ahead]),
-    queue.broken_why ? h("p", { class: "why-not", role: "alert" }, `This promise cannot be kept: ${queue.broken_why}. It starts as soon as it can.`) : null,
-  ];
-}
-
-const reason = (session) => {
-  const text = session.queue_reason || "insufficient free GPUs for requested profile";
-  return `${text.charAt(0).toUpperCase()}${text.slice(1)}${text.endsWith(".") ? "" : "."}`;
-};
-
-function notifyButton() {
-  if (!window.Notification || Notification.permission !== "default") return null;
-  return button("notify", "Tell me when it starts", async () => { await Notification.requestPermission(); state.me = { ...state.me }; redraw(); }, true);
-}
 
 function starting(session) {
   return panel("starting",
@@ -89,8 +62,9 @@ function running(session) {
   const text = session.detached
     ? "You left it on its own. It keeps computing, and minutes keep counting until you end it."
     : "It is open in a tab, or was a moment ago. Return to it here; close its tab or end it to stop the clock.";
-  return panel("saved detached", h("h1", {}, heading), h("p", { class: "sub" }, text),
-    facts(["Profile", profileTitle(session.profile)], ["Running for", duration(now() - (session.ready_at_ms ?? now()))], ["Burn rate", `${session.burn_rate}×`], ["Balance lasts", duration(leftMs(session))]),
+  return panel("saved detached", h("h1", {}, heading), h("p", { class: "sub" }, text), unopened(session),
+    facts(["Profile", profileTitle(session.profile)], ["Running for", duration(now() - (session.ready_at_ms ?? now()))], ["Burn rate", `${session.burn_rate}×`], ["Balance lasts", duration(leftMs(session))], guaranteed(session)),
+    guaranteeNote(session),
     session.idle_ends_at_ms ? h("p", { class: "why-not", role: "alert" }, `Nothing happens there. It ends in ${duration(session.idle_ends_at_ms - now())} unless you return; its files are kept.`) : null,
     h("p", { class: "actions" }, button("return", "Return to desktop", () => goTo(session.id)), endButton(session), freshButton(session)),
     idleChoice(session));
@@ -105,10 +79,26 @@ function idleChoice(session) {
   return h("fieldset", { class: "kinds", title: "No input, and CPU, GPU, disks and network are idle: all of them together. You are told first." }, h("legend", {}, "End it by itself when nothing happens there"), IDLE.map(option));
 }
 
+/** It started while no page was open: it waits a few minutes for its owner. */
+function unopened(session) {
+  if (session.opened_at_ms || !session.detached) return null;
+  const by = (session.ready_at_ms ?? now()) + state.config.open_within_minutes * 60000;
+  return h("p", { class: "why-not", role: "alert", id: "unopened" }, `It started while no page was open. Return to it within ${duration(by - now())}, or it ends; what it cost by then is returned once a day.`);
+}
+
+/** Its GPUs are promised to an earlier request from then on. */
+const guaranteed = ({ guarantee }) => (guarantee?.until_ms ? ["Guaranteed until", at.format(guarantee.until_ms)] : null);
+
+function guaranteeNote({ guarantee }) {
+  const left = (guarantee?.until_ms ?? Infinity) - now();
+  return left > 30 * 60000 ? null : h("p", { class: "why-not", role: "alert", id: "guarantee-note" }, `Guaranteed for ${duration(left)} more; then it ends if an earlier request still needs its GPUs. Save your work, your files are kept.`);
+}
+
 function grace(session) {
   return panel("saved grace", h("h1", {}, "Your balance ran out"),
     h("p", { class: "sub" }, "The desktop stays up and billing is paused. Top up to go on; if the time runs out the desktop stops and your files are kept."),
-    facts(["Time left", duration((session.grace_until_ms ?? now()) - now())], ["Profile", profileTitle(session.profile)], ["Used", `${minutes(session.billed_gpu_ms)} min`]),
+    facts(["Time left", duration((session.grace_until_ms ?? now()) - now())], ["Profile", profileTitle(session.profile)], ["Used", `${minutes(session.billed_gpu_ms)} min`], guaranteed(session)),
+    guaranteeNote(session),
     h("p", { class: "actions" },
       button("top-up-return", "Top up and return", () => { state.paying = true; state.returnTo = session.id; redraw(); document.getElementById("wallet").scrollIntoView({ block: "start" }); }),
       button("return", "Return without topping up", () => goTo(session.id), true), endButton(session), freshButton(session)));

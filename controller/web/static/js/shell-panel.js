@@ -5,7 +5,7 @@ import { now } from "./state.js";
 const LOW_MS = 30 * 60000;
 
 /** Everything to copy; `parts` are the launch page's own panel, facts and buttons. */
-export function shellPanel(session, leftMs, { panel, facts, profileTitle, buttons }) {
+export function shellPanel(session, leftMs, { panel, facts, profileTitle, buttons, until, note }) {
   const ssh = session.ssh;
   const paused = session.state === "grace";
   const left = paused ? (session.grace_until_ms ?? now()) - now() : leftMs;
@@ -17,7 +17,7 @@ export function shellPanel(session, leftMs, { panel, facts, profileTitle, button
     paused || left > LOW_MS ? null : h("p", { class: "note", role: "alert" }, `About ${duration(left)} left at this burn rate. `, h("a", { href: "#top-up" }, "Top up"), "."),
     ssh ? copied("Log in", "ssh-command", ssh.command) : null,
     facts([paused ? "Time left" : "Balance lasts", duration(left)], ["Running for", duration(now() - (session.ready_at_ms ?? now()))],
-      ["Burn rate", paused ? "paused" : `${session.burn_rate}×`], ["Profile", profileTitle(session.profile)], ["Used", `${minutes(session.billed_gpu_ms)} min`]),
+      ["Burn rate", paused ? "paused" : `${session.burn_rate}×`], ["Profile", profileTitle(session.profile)], ["Used", `${minutes(session.billed_gpu_ms)} min`], until), note,
     ssh ? [h("p", { class: "sub" }, "Host key, the same for your files in every session: ", h("span", { class: "mono", id: "ssh-fingerprint" }, ssh.host_key_fingerprint)),
       copied("For ~/.ssh/known_hosts, before the first login", "ssh-known-hosts", ssh.known_hosts),
       copied("For ~/.ssh/config, then `ssh axonos`", "ssh-config", ssh.config),

@@ -13,7 +13,7 @@ export function drawWallet(target) {
   const paying = state.me && (state.paying ?? tooLow());
   const model = [
     state.me?.wallet, state.me?.balance, state.busy, paying, state.rates, state.deposits, state.sent, state.credited,
-    state.open, state.problem, state.sending?.step, state.sending?.quote, state.profile, state.profiles.map((profile) => profile.lasts_minutes), wallets().map((wallet) => wallet.id), current()?.id,
+    state.session?.guarantee?.stay_until_ms, state.open, state.problem, state.sending?.step, state.sending?.quote, state.profile, state.profiles.map((profile) => profile.lasts_minutes), wallets().map((wallet) => wallet.id), current()?.id,
   ];
   draw(target, model, () => (state.me ? balanceCard(paying) : chooseCard()));
 }

@@ -2,6 +2,7 @@
 import { get, post } from "../api.js";
 import { $, clock, duration } from "../dom.js";
 
+const WARN_MS = 30 * 60000;
 const OVER = new Set(["ending", "ended", "failed"]);
 
 /** `as` says which tab beats, and whether it only looks. */
@@ -51,21 +52,31 @@ export function startMeter(root, session, as, on) {
     warn(paused);
   }
 
+  /** The end of the guarantee, where that is the next thing to happen: topping up does not help against it. */
+  function guaranteeEnds(paused) {
+    if (!meter.guaranteed_until_ms) return null;
+    const ends = Math.max(0, meter.guaranteed_until_ms - serverNow());
+    const other = paused ? (graceUntil ?? serverNow()) - serverNow() : leftMs();
+    return ends <= WARN_MS && ends <= other ? { leftMs: ends } : null;
+  }
+
   function warn(paused) {
     const low = $("#low");
+    const taken = guaranteeEnds(paused);
     const idle = !paused && meter.idle_ends_at_ms;
-    low.hidden = !(paused || idle || meter.low_balance);
+    low.hidden = !(taken || paused || idle || meter.low_balance);
     if (low.hidden) return;
-    if (idle) {
+    if (idle && !(taken && taken.leftMs < idle - serverNow())) {
       low.classList.add("critical");
       low.dataset.text = "";
-      low.replaceChildren(`Nothing happens here: no input, and CPU, GPU and disks are idle. The desktop ends in ${duration(meter.idle_ends_at_ms - serverNow())}, its files are kept. Move the mouse over it to keep it.`);
+      low.replaceChildren(`Nothing happens here: no input, and CPU, GPU and disks are idle. The desktop ends in ${duration(idle - serverNow())}, its files are kept. Move the mouse over it to keep it.`);
       return;
     }
-    const left = paused ? "Your balance ran out. Billing is paused; the desktop stops when the grace time is over. " : `About ${duration(leftMs())} left at this burn rate. `;
-    low.classList.toggle("critical", paused || leftMs() < 180000);
+    const left = taken ? `Your GPUs are guaranteed for ${duration(taken.leftMs)} more; then this session ends if an earlier request still needs them. Save your work, your files are kept. ` : paused ? "Your balance ran out. Billing is paused; the desktop stops when the grace time is over. " : `About ${duration(leftMs())} left at this burn rate. `;
+    low.classList.toggle("critical", taken ? taken.leftMs < 180000 : paused || leftMs() < 180000);
     if (low.dataset.text === left) return;
     low.dataset.text = left;
+    if (taken) { low.replaceChildren(left); return; }
     low.replaceChildren(left, Object.assign(document.createElement("a"), { href: "/launch#top-up", target: "_blank", rel: "noopener", textContent: "Top up in a new tab" }));
   }
 

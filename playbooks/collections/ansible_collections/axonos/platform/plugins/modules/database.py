@@ -117,14 +117,17 @@ def _register(settings: Any, host: dict[str, Any], found: Differences, check: bo
     others: dict[str, Any] = dict.fromkeys(("chains", "tickets", "sign_in", "new_id"))
     database = PostgresDatabase(settings.database.url)
     deps = Deps(settings=settings, clock=SystemClock(), database=database, **others)
-    wanted = [hosts.GpuSpec(gpu["uuid"], MODELS[bool(gpu["simulated"])]) for gpu in host["gpus"]]
+    wanted = [
+        hosts.GpuSpec(gpu["uuid"], MODELS[bool(gpu["simulated"])], gpu.get("island")) for gpu in host["gpus"]
+    ]
     known = {row.name: row for row in hosts.list_hosts(deps)}.get(host["name"])
     facts = {key: host[key] for key in ("connection", "address", "gateway_url", "simulated")}
     same = known is not None and all(getattr(known, key) == value for key, value in facts.items())
     if (
         known is None
         or not same
-        or [(gpu.uuid, gpu.model) for gpu in known.gpus] != [(g.uuid, g.model) for g in wanted]
+        or [(gpu.uuid, gpu.model, gpu.island) for gpu in known.gpus]
+        != [(g.uuid, g.model, g.island) for g in wanted]
     ):
         found.note(f"host {host['name']}", "not registered" if known is None else "registered otherwise")
         if not check:

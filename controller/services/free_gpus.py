@@ -1,0 +1,52 @@
+"""Which GPUs are free, by host, with the desktops that wait on them and the islands they form. Reads only."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from sqlalchemy import func
+from sqlmodel import Session, col, select
+
+from controller.domain.placement import FreeHost
+from controller.models import Gpu, Host
+from controller.services import pool
+from controller.services.deps import Deps
+
+
+def largest_host(db: Session) -> int:
+    """How many usable GPUs the largest host has; free or not."""
+    query = (
+        select(func.count())
+        .select_from(Gpu)
+        .join(Host, col(Host.name) == col(Gpu.host))
+        .where(col(Host.state) != "removed", col(Gpu.state) != "quarantined")
+        .group_by(col(Gpu.host))
+    )
+    return max(db.exec(query).all(), default=0)
+
+
+def free_hosts(deps: Deps, db: Session) -> list[FreeHost]:
+    """Hosts that take sessions, with their free GPUs in order of their numbers."""
+    query = (
+        select(col(Gpu.host), col(Gpu.uuid))
+        .join(Host, col(Host.name) == col(Gpu.host))
+        .where(Host.state == "ready", Gpu.state == "free")
+        .order_by(col(Gpu.host), col(Gpu.index))
+    )
+    free: dict[str, list[str]] = defaultdict(list)
+    for host, uuid in db.exec(query):
+        free[host].append(uuid)
+    warm, islands = pool.usable(deps, db), _islands(db)
+    return [
+        FreeHost(host, tuple(uuids), tuple(warm.get(host, ())), islands.get(host, ()))
+        for host, uuids in free.items()
+    ]
+
+
+def _islands(db: Session) -> dict[str, tuple[tuple[str, ...], ...]]:
+    """Groups of GPUs, by host, that share an NVLink or PCIe switch, where that is known."""
+    query = select(col(Gpu.host), col(Gpu.island), col(Gpu.uuid)).where(col(Gpu.island).is_not(None))
+    found: dict[str, dict[str | None, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for host, island, uuid in db.exec(query.order_by(col(Gpu.host), col(Gpu.index))):
+        found[host][island].append(uuid)
+    return {host: tuple(map(tuple, some.values())) for host, some in found.items()}
