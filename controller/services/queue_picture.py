@@ -10,6 +10,7 @@ from controller.services.deps import Deps
 from controller.services.queue_world import MINUTE_MS
 
 HORIZON_MS = 720 * MINUTE_MS
+BEYOND_MS = 60 * MINUTE_MS  # what is drawn of the reader's own place where that begins later
 DRAWN_HOSTS = 12
 
 
@@ -30,11 +31,14 @@ def drawn(deps: Deps, wallet: str) -> QueuePicture:
         world = queue_world.read(deps, db, lock=False)
         mine = {i for i, claim in world.rows.items() if claim.row.wallet == wallet}
     places = [(c.gpus, c.slot, c.id in mine) for c in world.claims if c.slot is not None]
-    hosts = picture(world.now, world.hosts, (*world.sessions, *world.leaving), places, horizon_ms=HORIZON_MS)
+    own = max((slot.start + BEYOND_MS - world.now for _, slot, yours in places if yours), default=0)
+    horizon = max(HORIZON_MS, own)
+    sessions = (*world.sessions, *world.leaving)
+    hosts = picture(world.now, world.hosts, sessions, places, horizon_ms=horizon)
     first = sorted(hosts, key=lambda host: (not any(step.yours for step in host.steps), len(host.steps) < 2))
     return QueuePicture(
         world.now,
-        world.now + HORIZON_MS,
+        world.now + horizon,
         len(world.rows),
         first[:DRAWN_HOSTS],
         max(0, len(hosts) - DRAWN_HOSTS),

@@ -59,6 +59,7 @@ def test_from_the_queue_to_a_desktop(visitor: BrowserContext, site: Running) -> 
     expect(panel).to_contain_text("Starts no later than")
     expect(panel).to_contain_text("8 GPUs")
     expect(panel.locator("#gpus svg")).to_have_count(1)
+    expect(panel.locator("#gpus rect.yours[height='8']")).to_have_count(1)
     expect(page).to_have_title(re.compile(r"^\(2\) In the queue"))
     for who in (BUSY, LARGE):
         assert who[2:10] not in page.content()

@@ -8,6 +8,7 @@ import { now, state } from "./state.js";
 
 const hour = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const count = (gpus) => `${gpus} GPU${gpus > 1 ? "s" : ""}`;
+const DAY_MS = 86400000;
 const BOUNDED = "After that it ends if an earlier request still needs its GPUs. You are warned 30, 10 and 3 minutes before, and your files are kept.";
 
 /** The panel of a waiting claim; `parts` are the launch page's own panel, facts and buttons. */
@@ -71,7 +72,7 @@ function bounded(profile, until) {
     h("span", {}, h("strong", {}, `Start a ${profile.title} now, guaranteed until ${at.format(until)}.`), ` ${BOUNDED}`));
 }
 
-/** Each host as a strip from now to twelve hours on: in use, planned for who waits, planned for you. */
+/** Each host as a strip from now to twelve hours on, or to your own place: in use, planned for who waits, planned for you. */
 function gpusOverTime() {
   const drawn = state.gpus;
   if (!drawn?.hosts.length) return null;
@@ -80,7 +81,7 @@ function gpusOverTime() {
   return h("figure", { class: "gpus", id: "gpus" },
     h("figcaption", {}, "GPUs over time, if nobody leaves early: ", ["in use", "planned", "yours"].map((name) => h("span", { class: `key ${name.replace(" ", "-")}` }, name))),
     drawn.hosts.map((host, index) => strip(host, index, drawn)),
-    h("div", { class: "hours" }, marks.map((mark, index) => h("span", { class: "num" }, index ? hour.format(mark) : "now"))),
+    h("div", { class: "hours" }, marks.map((mark, index) => h("span", { class: "num" }, index ? (width > DAY_MS / 2 ? at : hour).format(mark) : "now"))),
     drawn.more_hosts ? h("p", { class: "sub" }, `${drawn.more_hosts} more hosts are not drawn.`) : null);
 }
 
