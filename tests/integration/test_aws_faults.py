@@ -15,6 +15,8 @@ from infra.stack_lock import owners
 
 __all__ = ["cloud", "ec2", "ec2_server", "pulumi_cli"]
 pytestmark = pytest.mark.integration
+OTHER_AMI = "ami-1e749f67"
+FAR = {"name": "far", "connection": "ssh", "address": "203.0.113.7", "gateway_url": "wss://far"}
 
 
 def test_busy_times_lost_answers_and_a_volume_in_use(cloud: CloudWorld, ec2: Ec2) -> None:
@@ -104,3 +106,18 @@ def test_ctrl_c_while_a_machine_is_made_records_it(cloud: CloudWorld, ec2: Ec2) 
     assert ec2.instances()["gpu-0"]["InstanceId"] == made
     assert ec2.asked["RunInstances"] == 1
     assert ec2.volumes()["gpu-0-homes"]["Attachments"][0]["InstanceId"] == made
+
+
+def test_another_machine_image_is_another_machine_with_the_same_homes(cloud: CloudWorld, ec2: Ec2) -> None:
+    cloud.up()
+    before, homes = ec2.instances()["gpu-0"]["InstanceId"], ec2.volumes()["gpu-0-homes"]["VolumeId"]
+    cloud.aws = {"ami": OTHER_AMI}
+    done = cloud.up(released=frozenset({"gpu-0"}))
+    assert {(c.name, c.op) for c in done.changed} == {("gpu-0", "replace"), ("gpu-0-homes-joined", "replace")}
+    after = ec2.instances()["gpu-0"]
+    assert after["InstanceId"] != before
+    assert after["ImageId"] == OTHER_AMI
+    volume = ec2.volumes()["gpu-0-homes"]
+    assert (volume["VolumeId"], volume["Attachments"][0]["InstanceId"]) == (homes, after["InstanceId"])
+    plan = engine.preview(cloud.config(aws=None, kind="metal", hosts=[FAR]), cli=cloud.cli)
+    assert ("homes", "gpu-0-homes") in {(v.rule, v.resource) for v in plan.violations}, "protected again"
