@@ -15,6 +15,7 @@ from controller.domain.metering import proof_of_life
 from controller.models import GpuSession, Slot
 from controller.services import ends, life, pool_reports
 from controller.services.deps import Deps
+from controller.services.end_words import DESKTOP_GONE
 
 CLOCK_STEP_MS = 1_000
 LIST_AGE_MS = 5_000  # a container younger than this may be missing from a list that was being made
@@ -146,6 +147,6 @@ def _end_lost(deps: Deps, loss: Lost) -> None:
             return
         now = deps.clock.now_ms()
         if row.state in ("running", "grace"):
-            ends.begin_end(db, row, slot.last_alive_ms or 0, "the desktop stopped unexpectedly", now)
+            ends.begin_end(db, row, slot.last_alive_ms or 0, DESKTOP_GONE, now)
         else:
             ends.stop_slot(db, slot.id, row.id, now)

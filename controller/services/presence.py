@@ -183,6 +183,7 @@ def _meter(deps: Deps, db: Session, row: GpuSession, now_ms: int) -> Meter:
         idle_ends_at_ms=told_end_ms(
             row.active_at_ms, row.idle_noticed_at_ms, deps.settings.idle.notice_minutes * 60_000
         ),
+        silent_ms=max(0, now_ms - metering.proof_ms(db, row)) if row.state in lifecycle.UP else 0,
         watched=now_ms - (row.watched_at_ms or 0) <= tabs.PRESENT_BEATS * limits.heartbeat_s * 1000,
         guaranteed_until_ms=queue_views.guaranteed_until(db, row),
     )

@@ -11,6 +11,7 @@ from sqlmodel import Session, col, select
 from controller.models import Host, Run, Slot
 from controller.services import ends, gpu_hygiene, life, runs
 from controller.services.deps import Deps
+from controller.services.end_words import HOST_GONE
 
 SILENT_MS = 15_000
 PROBE_EVERY_MS = 60_000
@@ -82,7 +83,7 @@ def _end_stray(deps: Deps, session_id: str, slot_id: str) -> None:
         slot = db.exec(select(Slot).where(Slot.id == slot_id)).one()
         now = deps.clock.now_ms()
         if row.state in ("running", "grace") and slot.lease_until_ms + LEASE_SLACK_MS < now:
-            ends.begin_end(db, row, slot.last_alive_ms or 0, "the GPU host stopped answering", now)
+            ends.begin_end(db, row, slot.last_alive_ms or 0, HOST_GONE, now)
         elif row.state in ("failed", "ended", "ending"):
             ends.stop_slot(db, slot_id, row.id, now)
 

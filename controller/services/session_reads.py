@@ -12,6 +12,7 @@ from controller.domain.lifecycle import FINAL, LIVE
 from controller.models import GpuSession, Run, RunEvent, WarmDesktop
 from controller.services import queue_views, ssh_access
 from controller.services.deps import Deps
+from controller.services.end_words import ADVICE
 from controller.services.metering import billed_gpu_ms
 from controller.services.runs import START
 from controller.services.session_views import SavedView, SessionView
@@ -41,7 +42,8 @@ def saved(deps: Deps, wallet: str) -> SavedView | None:
         row = db.exec(query).first()
     if row is None or row.state not in FINAL or row.ended_at_ms is None:
         return None
-    return SavedView(row.profile, row.kind, row.ended_at_ms, row.end_reason or "")
+    reason = row.end_reason or ""
+    return SavedView(row.profile, row.kind, row.ended_at_ms, reason, ADVICE.get(reason, ""))
 
 
 def view(db: Session, row: GpuSession) -> SessionView:

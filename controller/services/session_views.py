@@ -112,12 +112,16 @@ class SessionView:
 
 @dataclass(frozen=True)
 class SavedView:
-    """The resume panel, "Your desktop is saved": what ran last, a desktop or a shell, and why it ended."""
+    """The resume panel, "Your desktop is saved": what ran last, a desktop or a shell, and why it ended.
+
+    `advice` is what its owner should know and can do where it did not end by anybody's wish.
+    """
 
     profile: str
     kind: str
     ended_at_ms: int
     reason: str
+    advice: str
 
 
 @dataclass(frozen=True)
@@ -126,7 +130,7 @@ class Meter:
 
     `watched`: another tab looks on, without input. `idle_ends_at_ms`: when it ends because nothing happens
     there, unless something does. `guaranteed_until_ms`: its GPUs are promised to somebody else from then on;
-    None where its whole balance counts.
+    None where its whole balance counts. `silent_ms`: how long its host has given no sign of life; not billed.
     """
 
     state: str
@@ -139,6 +143,7 @@ class Meter:
     watched: bool
     idle_ends_at_ms: int | None
     guaranteed_until_ms: int | None
+    silent_ms: int
 
 
 @dataclass(frozen=True)

@@ -88,6 +88,7 @@ def test_a_lost_container_is_billed_to_its_last_proof_of_life(platform, running)
     saved = sessions.saved(platform.deps, WALLET)
     assert saved is not None
     assert saved.reason == "the desktop stopped unexpectedly"
+    assert "billed to its last sign of life" in saved.advice
 
 
 def test_what_the_engine_says_about_an_end_is_no_proof_of_life(platform, running):
@@ -171,6 +172,7 @@ def test_a_silent_host_is_lost_probed_and_then_comes_back(platform, running):
     platform.clock.advance(16_000)
     reconcile.reconcile(platform.deps)
     assert platform.rows("SELECT state FROM host") == [("lost",)]
+    assert sessions.heartbeat(platform.deps, WALLET, running).silent_ms == 16_000, "its page says so"
     ((alive,),) = platform.rows("SELECT last_alive_ms FROM slot")
     platform.work()
     ((probed,),) = platform.rows("SELECT last_alive_ms FROM slot")

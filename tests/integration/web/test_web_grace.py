@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from browser_fixtures import (
+    shot,
     site_fixture,  # noqa: F401
     visitor_fixture,  # noqa: F401
 )
@@ -50,3 +51,22 @@ def test_grace_a_top_up_and_grace_that_is_over(visitor: BrowserContext, site: Ru
     expect(page.get_by_role("heading", name="Your desktop is saved")).to_be_visible(timeout=30_000)
     expect(page.locator("[data-panel=saved]")).to_contain_text("grace period over")
     assert site.desktops.running == {}
+
+
+def test_a_desktop_that_dies_says_so_and_what_to_do(visitor: BrowserContext, site: Running) -> None:
+    page = visitor.new_page()
+    launch(page, site)
+    with site.deps.database.begin() as db:  # its host has been silent for a minute, as far as anybody knows
+        silent = (
+            "UPDATE slot SET last_alive_ms = last_alive_ms - 60000, started_at_ms = started_at_ms - 60000"
+        )
+        site.desktops.running.clear()
+        db.connection().execute(text(silent))
+    expect(page.get_by_role("heading", name="Your desktop is saved")).to_be_visible(timeout=30_000)
+    panel = page.locator("[data-panel=saved]")
+    expect(panel).to_contain_text("the desktop stopped unexpectedly")
+    expect(panel.get_by_role("alert")).to_contain_text("billed to its last sign of life and no further")
+    shot(page, "desktop-died")
+    page.get_by_role("button", name="Relaunch Small").click()
+    page.wait_for_url("**/desktop/*")
+    open_desktop(page)

@@ -130,6 +130,7 @@ function savedPanel(saved) {
   const wide = (id, text, fresh, quiet) => h("button", { type: "button", id, class: quiet ? "button quiet" : "button", disabled: Boolean(state.busy) || !can, onclick: relaunch(fresh) }, text);
   return panel("saved", h("h1", {}, shell ? "Your files are saved" : "Your desktop is saved"),
     h("p", { class: "sub" }, `Last session: ${profileTitle(saved.profile)}${shell ? " shell" : ""}, ${duration(now() - saved.ended_at_ms)} ago${saved.reason ? `, ${saved.reason}` : ""}. Your files are where you left them.`),
+    saved.advice ? h("p", { class: "why-not", role: "alert" }, saved.advice) : null,
     h("p", { class: "actions" }, wide("relaunch", `Relaunch ${profileTitle(saved.profile)}${shell ? " shell" : ""}`, false, false), shell ? null : wide("start-fresh", "Start fresh", true, true)),
     h("p", { class: "sub" }, can ? `Relaunch costs ${size.usd_per_hour_text} per hour; your balance lasts ${duration((size.lasts_minutes ?? 0) * 60000)}. ${shell ? "A desktop below opens the same files." : "Start fresh keeps every file and moves old desktop settings aside."}` : size?.why_not || "Top up to relaunch."));
 }

@@ -3,6 +3,7 @@ import { get, post } from "../api.js";
 import { $, clock, duration } from "../dom.js";
 
 const WARN_MS = 30 * 60000;
+const SILENT_MS = 20000;
 const OVER = new Set(["ending", "ended", "failed"]);
 
 /** `as` says which tab beats, and whether it only looks. */
@@ -64,8 +65,15 @@ export function startMeter(root, session, as, on) {
     const low = $("#low");
     const taken = guaranteeEnds(paused);
     const idle = !paused && meter.idle_ends_at_ms;
-    low.hidden = !(taken || paused || idle || meter.low_balance);
+    const silent = meter.silent_ms > SILENT_MS;
+    low.hidden = !(taken || paused || idle || silent || meter.low_balance);
     if (low.hidden) return;
+    if (silent) {
+      low.classList.add("critical");
+      low.dataset.text = "";
+      low.replaceChildren(`The GPU host has not answered for ${duration(meter.silent_ms)}. That time is not billed. If it comes back you go on here; if not, the session ends and your files are kept.`);
+      return;
+    }
     if (idle && !(taken && taken.leftMs < idle - serverNow())) {
       low.classList.add("critical");
       low.dataset.text = "";
