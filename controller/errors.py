@@ -56,6 +56,20 @@ class ForbiddenOrigin(Refused):
     status = 403
 
 
+class HostKeyRefused(Refused):
+    """The machine shows another SSH key than was accepted. It may not be the machine you mean."""
+
+    code = "host_key_refused"
+    status = 409
+
+
+class HostLoginRefused(Refused):
+    """The machine does not let this user in with this key. Check --address and --key."""
+
+    code = "host_login_refused"
+    status = 403
+
+
 class NotYours(Refused):
     """There is nothing like that for your wallet."""
 
@@ -217,6 +231,12 @@ class Unavailable(AxonosError):
     retry = True
 
 
+class HostUnreachable(Unavailable):
+    """The machine cannot be reached by SSH. Check its address, its SSH server and the network between."""
+
+    code = "host_unreachable"
+
+
 class ChainUnavailable(Unavailable):
     """The chain cannot be read right now. Deposits are safe and will be credited later."""
 
@@ -263,6 +283,20 @@ class RunFailed(AxonosError):
     """The desktop could not be started."""
 
     code = "run_failed"
+
+
+class HostNotConverged(AxonosError):
+    """The machine could not be brought to the state of a host. Run it again: it continues."""
+
+    code = "host_not_converged"
+    retry = True
+
+
+class BackupFailed(AxonosError):
+    """The backup was not taken, or cannot be restored. Older backups were left as they are."""
+
+    code = "backup_failed"
+    retry = True
 
 
 class SettingsInvalid(AxonosError):

@@ -13,12 +13,13 @@ KEY, KNOWN_HOSTS = "secrets/hosts_key", "secrets/known_hosts"
 USER = "axonos"
 
 
-def ssh_facts(address: str, state_dir: Path) -> dict[str, Any]:
+def ssh_facts(address: str, state_dir: Path, *, default_user: str = USER) -> dict[str, Any]:
     """Inventory variables of a host reached by SSH.
 
     Args:
-        address: where it is; user `axonos` and port 22 unless it says otherwise.
+        address: where it is; port 22 unless it says otherwise.
         state_dir: the controller's state folder, which holds key and known hosts.
+        default_user: who logs in where the address does not say.
 
     Raises:
         ValueError: the address has another form.
@@ -28,7 +29,7 @@ def ssh_facts(address: str, state_dir: Path) -> dict[str, Any]:
         raise ValueError(f"{address!r} is no [user@]address[:port]")
     facts: dict[str, Any] = {
         "ansible_host": found["host"].strip("[]"),
-        "ansible_user": found["user"] or USER,
+        "ansible_user": found["user"] or default_user,
         "ansible_port": int(found["port"] or 22),
     }
     if (state_dir / KEY).exists():

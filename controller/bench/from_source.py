@@ -1,4 +1,4 @@
-"""Benches that live in the source tree, under `tests/bench`: meter, stream, load.
+"""Benches that live in the source tree, under `tests/bench`: meter, stream, load, drift.
 
 They bring their own PostgreSQL, oracle or crowd; an installed platform carries none of that.
 """
@@ -16,7 +16,12 @@ from controller.bench.figures import Outcome
 from controller.errors import Refused
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDERS = (ROOT / "tests" / "bench", ROOT / "tests" / "integration" / "sessions", ROOT / "tests", ROOT)
+FOLDERS = (
+    ROOT / "tests" / "bench",
+    *(ROOT / "tests" / "integration" / kit for kit in ("sessions", "fleet")),
+    ROOT / "tests",
+    ROOT,
+)
 
 
 def run(name: str, words: list[str], *, quiet: bool) -> Outcome:

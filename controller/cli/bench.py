@@ -18,6 +18,7 @@ from controller.bench.plain_desktop import own_network
 from controller.bench.run_place import instant_image, open_place
 from controller.cli.bench_all import all_
 from controller.cli.bench_deposits import deposits
+from controller.cli.bench_drift import drift
 from controller.cli.bench_load import load
 from controller.cli.bench_meter import meter
 from controller.cli.bench_move import move
@@ -44,6 +45,7 @@ def bench() -> None:
 
 bench.add_command(all_)
 bench.add_command(deposits)
+bench.add_command(drift)
 bench.add_command(move)
 bench.add_command(load)
 bench.add_command(meter)

@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-NAMES = ("launch", "run", "queue", "deposits", "meter", "load", "stream", "move", "crash")
+NAMES = ("launch", "run", "queue", "deposits", "meter", "load", "stream", "move", "drift", "crash")
 ON_THE_PLATFORM = ("launch", "run")
 PROGRAM = str(Path(sys.executable).with_name("axonos"))
 

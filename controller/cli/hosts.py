@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import click
 
+from controller.cli.hosts_add import add
 from controller.cli.hosts_demand import demand
 from controller.cli.hosts_fleet import drain, remove, resume
 from controller.cli.hosts_sync import sync
+from controller.cli.hosts_text import gpu_counts
+from controller.cli.hosts_upgrade import upgrade
 from controller.cli.output import connect, instant, json_option, print_json, print_table
 from controller.services import hosts as service
-from controller.services.hosts import GpuSpec, HostView
-
-GPU_HELP = "A GPU, in order; repeatable. GPUs of one island share an NVLink or a PCIe switch."
 
 
 @click.group()
 def hosts() -> None:
-    """GPU hosts: list, show, pool, demand, add, sync, drain, resume, remove, release-gpu, quarantine-gpu."""
+    """GPU hosts: look, demand, add, sync, upgrade, drain, resume, remove; release or quarantine a GPU."""
 
 
-for command in (demand, drain, resume, remove, sync):
+for command in (add, demand, sync, upgrade, drain, resume, remove):
     hosts.add_command(command)
 
 
@@ -33,9 +31,14 @@ def list_(*, as_json: bool) -> None:
     if as_json:
         print_json({"hosts": found})
         return
-    rows = [(h.name, h.state, h.connection, h.address, _gpus(h), instant(h.last_report_at_ms)) for h in found]
+    rows = [
+        (h.name, h.state, h.connection, h.address, gpu_counts(h), instant(h.last_report_at_ms)) for h in found
+    ]
     columns = ("HOST", "STATE", "BY", "ADDRESS", "GPUS", "LAST REPORT (UTC)")
     print_table(columns, rows, empty="No host is registered. `axonos hosts add` registers one.")
+    for host in found:
+        for problem in host.problems:
+            click.echo(f"{host.name}: {problem}")
 
 
 @hosts.command()
@@ -50,6 +53,8 @@ def show(name: str, *, as_json: bool) -> None:
     kind = "simulated GPUs" if host.simulated else "GPUs"
     click.echo(f"{host.name}: {host.state}, {len(host.gpus)} {kind}, reached by {host.connection}")
     click.echo(f"gateway {host.gateway_url}, last report {instant(host.last_report_at_ms)} UTC")
+    facts = ", ".join(f"{name} {value}" for name, value in sorted((host.health or {}).items()))
+    click.echo(f"health: {'; '.join(host.problems) or 'well'} ({facts or 'nothing known'})")
     rows = [(g.index, g.uuid, g.model, g.state, g.slot or "", g.island or "", g.why or "") for g in host.gpus]
     print_table(("#", "UUID", "MODEL", "STATE", "SLOT", "ISLAND", "WHY"), rows, empty="It has no GPUs.")
 
@@ -68,48 +73,6 @@ def pool(*, as_json: bool) -> None:
     ]
     columns = ("HOST", "PROFILE", "STATE", "SLOT", "GPUS", "MiB")
     print_table(columns, rows, empty="No desktop waits. `[pool]` in axonos.toml says how many should.")
-
-
-@hosts.command()
-@click.argument("name")
-@click.option("--connection", type=click.Choice(["local", "ssh"]), default="local", show_default=True)
-@click.option("--address", default="127.0.0.1", show_default=True, help="Where Ansible reaches it.")
-@click.option("--gateway-url", required=True, help="ws:// or wss:// URL of its gateway, for browsers.")
-@click.option("--gpu", "gpus", multiple=True, metavar="UUID[=MODEL][@ISLAND]", help=GPU_HELP)
-@click.option(
-    "--simulated-gpus",
-    type=click.IntRange(1, 64),
-    metavar="N",
-    help="Declare N simulated GPUs: everything is real, but no device is passed.",
-)
-@json_option
-def add(
-    name: str,
-    *,
-    connection: str,
-    address: str,
-    gateway_url: str,
-    gpus: tuple[str, ...],
-    simulated_gpus: int | None,
-    as_json: bool,
-) -> None:
-    """Register a host, or bring it up to date; safe to repeat. JSON: {"changed": bool, "host": {…}}."""
-    if bool(gpus) == bool(simulated_gpus):
-        raise click.UsageError("Give either --gpu (repeatable) or --simulated-gpus.")
-    specs = _simulated(name, simulated_gpus) if simulated_gpus else [_spec(gpu) for gpu in gpus]
-    registered = service.register(
-        connect(),
-        name,
-        connection=connection,
-        address=address,
-        gateway_url=gateway_url,
-        gpus=specs,
-        simulated=bool(simulated_gpus),
-    )
-    if as_json:
-        print_json(registered)
-        return
-    click.echo(f"{name}: {'registered' if registered.changed else 'unchanged'}, {_gpus(registered.host)}")
 
 
 @hosts.command("release-gpu")
@@ -135,23 +98,3 @@ def quarantine_gpu(uuid: str, *, why: str, as_json: bool) -> None:
         print_json(gpu)
         return
     click.echo(f"{gpu.uuid}: {gpu.state}" + (", quarantined afterwards" if gpu.state == "leased" else ""))
-
-
-def _gpus(host: HostView) -> str:
-    counts: dict[str, int] = {}
-    for gpu in host.gpus:
-        counts[gpu.state] = counts.get(gpu.state, 0) + 1
-    text = ", ".join(f"{n} {state}" for state, n in sorted(counts.items())) or "none"
-    return f"{text} (simulated)" if host.simulated else text
-
-
-def _simulated(name: str, count: int) -> list[GpuSpec]:
-    """Names of simulated GPUs; unlike a real GPU's UUID, they say what they are."""
-    host = hashlib.sha256(name.encode()).hexdigest()[:8]
-    return [GpuSpec(f"SIM-{host}-{index}", "simulated") for index in range(count)]
-
-
-def _spec(text: str) -> GpuSpec:
-    named, _, island = text.partition("@")
-    uuid, _, model = named.partition("=")
-    return GpuSpec(uuid, model or "unknown", island or None)

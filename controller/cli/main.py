@@ -32,7 +32,7 @@ class Commands(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names of all commands."""
         del ctx
-        return sorted(_found())
+        return sorted(name for name in _found() if "." not in name)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Load one command; None for a name that is none."""
@@ -42,6 +42,8 @@ class Commands(click.Group):
             return None
         loaded = point.load()
         assert isinstance(loaded, click.Command)
+        if isinstance(loaded, click.Group):
+            _add_from_elsewhere(loaded, cmd_name)
         return loaded
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -55,6 +57,13 @@ class Commands(click.Group):
                 rows.append((name, f"(not available: {error})"))
         with formatter.section("Commands"):
             formatter.write_dl(rows)
+
+
+def _add_from_elsewhere(group: click.Group, its_name: str) -> None:
+    """`image.push` is a command of the group `image`, from another package."""
+    for name, point in _found().items():
+        if name.startswith(f"{its_name}."):
+            group.add_command(point.load(), name.partition(".")[2])
 
 
 def _found() -> dict[str, EntryPoint]:

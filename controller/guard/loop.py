@@ -20,6 +20,7 @@ from controller.guard.report import Controller, NoAnswer, Orders, Renewal, Warn
 from controller.host import firewall, inputs, leftovers
 from controller.host.config import HostConfig
 from controller.host.engine import Engine
+from controller.host.health import look as look_at_host
 from controller.host.instants import now_ms
 from controller.host.leases import Leases
 from controller.host.probe import Known
@@ -32,6 +33,7 @@ log = logging.getLogger("axonos.guard")
 STEP_MS = 2_000
 MAX_BACK_OFF_MS = 4_000  # a controller that came back hears from every host within seconds
 WALLS_EVERY_MS = 10_000
+HEALTH_EVERY_MS = 30_000
 STOP_TIMEOUT_S = 5
 
 
@@ -57,7 +59,7 @@ class Guard:
         self._left: set[str] = set()
         self._links: set[str] = set()
         self._walls: str | None = None
-        self._walls_at_ms = self._report_at_ms = 0
+        self._walls_at_ms = self._report_at_ms = self._health_at_ms = 0
         self._back_off_ms = 1_000
 
     def step(self, *, woken: bool = False) -> int:
@@ -90,9 +92,9 @@ class Guard:
         delivered = [key for key, future in self._shown.items() if future.done() and future.result()]
         try:
             asked_at_ms = self._since_boot()
-            homes = self._homes.counted()
-            seen = self._activity.seen()
-            orders = self._controller.report(sight.report(), delivered, at_ms, homes, seen)
+            homes, seen, health = self._homes.counted(), self._activity.seen(), self._health()
+            said = {"homes": homes, "activity": seen, "health": health}
+            orders = self._controller.report(sight.report(), delivered, at_ms, **said)
         except NoAnswer as error:
             log.warning("no answer from the controller, next try in %d ms: %s", self._back_off_ms, error)
             self._report_at_ms = self._since_boot() + self._back_off_ms
@@ -100,12 +102,19 @@ class Guard:
             return
         if orders.now_ms is not None:
             self._clock.correct(orders.now_ms, asked_at_ms, self._since_boot())
+        if health is not None:
+            self._health_at_ms = self._since_boot() + HEALTH_EVERY_MS
         self._back_off_ms = 1_000
         self._report_at_ms = self._since_boot() + orders.next_ms
         self._shown = {key: future for key, future in self._shown.items() if not future.done()}
         self._obey(orders)
         if orders.measure:
             self._activity.look(sight.slots, at_ms)
+
+    def _health(self) -> dict[str, Any] | None:
+        """How the host is, when it is time to say so again."""
+        due = self._since_boot() >= self._health_at_ms
+        return look_at_host(self._config) if due else None
 
     def _obey(self, orders: Orders) -> None:
         for renewal in orders.leases:

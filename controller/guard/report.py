@@ -84,10 +84,12 @@ class Controller:
         slots: list[dict[str, Any]],
         delivered: list[int],
         at_ms: int,
+        *,
         homes: dict[str, int] | None = None,
         activity: dict[str, Any] | None = None,
+        health: dict[str, Any] | None = None,
     ) -> Orders:
-        """Send one report; `homes` are bytes by wallet where just counted, `activity` what was just seen.
+        """Send one report; `homes`, `activity` and `health` are what was just counted, seen and found.
 
         Raises:
             NoAnswer: with the reason; to be tried again later.
@@ -98,7 +100,7 @@ class Controller:
             "at_ms": at_ms,
             "slots": slots,
             "delivered": delivered,
-        } | ({} if homes is None else {"homes": homes})
+        } | {key: value for key, value in (("homes", homes), ("health", health)) if value is not None}
         body |= activity or {}
         try:
             token = self._config.guard_token.read_text().strip()

@@ -1,6 +1,7 @@
 """`axonos-host ACTION`: a JSON object on stdin, one on stdout. As root, once per request.
 
-`home-send` writes a stream instead, `home-receive` reads one after the line that holds its object.
+`home-send` writes a stream instead; `home-receive` and `image-load` read one after the line
+that holds their object.
 
 It is the privilege boundary of a GPU host: the platform's own user may run this program through sudo, and
 nothing else. Modules are imported by the action that needs them: a start is counted in milliseconds.
@@ -22,7 +23,8 @@ from controller.host.words import HostRefused
 
 MAX_INPUT = 65_536
 USAGE = "usage: axonos-host {%s} [--config FILE] < request.json"
-SENDS, TAKES = "home-send", "home-receive"  # these two carry a home
+SENDS = "home-send"
+TAKES = ("home-receive", "image-load")  # what they take follows the line that holds their object
 
 
 def main() -> int:
@@ -66,7 +68,7 @@ def _end_stream(answer: dict[str, Any]) -> None:
 
 
 def _read(action: str) -> Any:
-    take = sys.stdin.buffer.readline if action == TAKES else sys.stdin.buffer.read
+    take = sys.stdin.buffer.readline if action in TAKES else sys.stdin.buffer.read
     data = take(MAX_INPUT + 1)
     if len(data) > MAX_INPUT:
         raise HostRefused("bad_input", "the request is too large")
@@ -152,6 +154,21 @@ def _home_forget(data: Any, path: Path | None) -> dict[str, Any]:
     return home_transfer.forget(_config(path, request.instance), request)
 
 
+def _image_load(data: Any, path: Path | None) -> dict[str, Any]:
+    from controller.host import image_load  # noqa: PLC0415
+
+    request = image_load.parse(data)
+    return image_load.load(_config(path, request.instance), request, sys.stdin.buffer)
+
+
+def _walls(data: Any, path: Path | None) -> dict[str, Any]:
+    from controller.host import walls  # noqa: PLC0415
+
+    request = walls.parse(data)
+    _config(path, request.instance)
+    return walls.settle(request)
+
+
 _ACTIONS = {
     "start": _start,
     "stop": _stop,
@@ -161,6 +178,8 @@ _ACTIONS = {
     "home-send": _home_send,
     "home-receive": _home_receive,
     "home-forget": _home_forget,
+    "image-load": _image_load,
+    "walls": _walls,
 }
 
 if __name__ == "__main__":

@@ -42,9 +42,9 @@ def resolvers(resolv_conf: str) -> list[str]:
     return found
 
 
-def ruleset(instance: str, name_servers: list[str]) -> str:
+def ruleset(instance: str, name_servers: list[str], name: str | None = None) -> str:
     """The whole table as one nft transaction: made if missing, replaced if not, never half there."""
-    table, ours = table_name(instance), f'"{bridge_prefix(instance)}*"'
+    table, ours = name or table_name(instance), f'"{bridge_prefix(instance)}*"'
     names = f"ip daddr {{ {', '.join(name_servers)} }} " if name_servers else ""
     dns = f"meta l4proto {{ tcp, udp }} {names}th dport 53 accept" if names else ""
     return f"""
@@ -94,11 +94,7 @@ def load(instance: str) -> None:
     Raises:
         HostRefused: docker_error; no desktop may start without its walls.
     """
-    try:
-        servers = resolvers(RESOLV_CONF.read_text())
-    except OSError:
-        servers = []
-    done = _nft("-f", "-", text=ruleset(instance, servers))
+    done = _nft("-f", "-", text=ruleset(instance, _name_servers()))
     if done.returncode:
         raise HostRefused("docker_error", f"nftables refused our table: {done.stderr.strip()[:300]}")
 
@@ -107,6 +103,29 @@ def listing(instance: str) -> str | None:
     """The table as the kernel has it, without who called lately; None if it is missing."""
     done = _nft("--terse", "list", "table", "inet", table_name(instance))
     return None if done.returncode else done.stdout
+
+
+def wanted(instance: str) -> str | None:
+    """What `listing` says of a table that is as it should be: of one made for a moment under another name.
+
+    Raises:
+        HostRefused: nftables does not work.
+    """
+    name, other = table_name(instance), f"{table_name(instance)}_wanted"
+    if _nft("-f", "-", text=ruleset(instance, _name_servers(), other)).returncode:
+        return None
+    try:
+        shown = _nft("--terse", "list", "table", "inet", other)
+        return shown.stdout.replace(f"inet {other} ", f"inet {name} ", 1)
+    finally:
+        _nft("delete", "table", "inet", other)
+
+
+def _name_servers() -> list[str]:
+    try:
+        return resolvers(RESOLV_CONF.read_text())
+    except OSError:
+        return []
 
 
 def remove(instance: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from controller.host import leftovers
+from controller.host import health, leftovers
 from controller.host.config import HostConfig
 from controller.host.engine import Engine, EngineRefused
 from controller.host.instants import parse_instant_ms
@@ -21,6 +21,7 @@ def probe(config: HostConfig) -> dict[str, Any]:
 
     Returns:
         `slots`, sorted; a lease, network or folder without a container is a slot in state `missing`.
+        `health`: how the host is.
 
     Raises:
         HostRefused: docker_error, timeout or host_unreachable.
@@ -31,7 +32,8 @@ def probe(config: HostConfig) -> dict[str, Any]:
     known = {one["slot"] for one in slots}
     leftover = {lease.slot for lease in Leases(config.run_dir).all()} | left
     slots += [_missing(slot) for slot in leftover - known]
-    return {"ok": True, "slots": sorted(slots, key=lambda one: str(one["slot"]))}
+    sorted_ = sorted(slots, key=lambda one: str(one["slot"]))
+    return {"ok": True, "slots": sorted_, "health": health.look(config)}
 
 
 def containers(config: HostConfig, engine: Engine, known: Known | None = None) -> list[dict[str, Any]]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, UniqueConstraint, text
+from typing import Any
+
+from sqlalchemy import CheckConstraint, Column, ForeignKeyConstraint, Index, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
 from controller.models.base import bigint
@@ -28,6 +31,10 @@ class Host(SQLModel, table=True):
     drain: bool = Field(default=False)
     boot_id: str | None = Field(default=None)
     last_report_at_ms: int | None = bigint(default=None, nullable=True)
+    health: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB, nullable=True))
+    health_at_ms: int | None = bigint(default=None, nullable=True)
+    image_id: str | None = Field(default=None)  # what new sessions boot here; None: that of the settings
+    previous_image_id: str | None = Field(default=None)
 
 
 class Slot(SQLModel, table=True):
@@ -53,6 +60,7 @@ class Slot(SQLModel, table=True):
     generation: int = Field(default=1)
     fencing_token: int = bigint(default=1)
     config_digest: str
+    image_id: str = Field(default="")  # the image its container is made of
     container_id: str | None = Field(default=None)
     lease_until_ms: int = bigint()
     created_at_ms: int = bigint()

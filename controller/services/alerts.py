@@ -28,6 +28,7 @@ KINDS = {
     "gpu-quarantined": "a GPU is not used any more",
     "promise-broken": "a waiting claim cannot start by the instant it was promised",
     "stop-fails": "a desktop cannot be stopped; its GPUs stay taken",
+    "image-roll-stopped": "a host did not take an image; hosts after it were not touched",
     "clock-moved": "a controller machine's wall clock was set to another time",
     "journal": "the journal does not add up",
     "payment-addresses": "payments are held: their addresses were changed and no second operator approved",

@@ -47,6 +47,7 @@ class Report(BaseModel):
     homes: dict[str, int] | None = Field(default=None, max_length=100_000)
     activity: list[idle.SlotActivity] = Field(default=[], max_length=4096)
     gpu_percents: dict[str, float] = Field(default={}, max_length=4096)
+    health: dict[str, Any] | None = None
 
 
 def report(deps: Deps, body: dict[str, Any]) -> dict[str, Any]:
@@ -101,6 +102,8 @@ def _heard(db: Session, said: Report, now_ms: int) -> None:
     if host is None or host.state == "removed":
         raise BadInput("This host is not registered.", host=said.host[:60])
     host.boot_id, host.last_report_at_ms = said.boot_id, now_ms
+    if said.health is not None:
+        host.health, host.health_at_ms = said.health, now_ms
     if host.state == "lost":
         host.state = "draining" if host.drain else "ready"
     db.add(host)

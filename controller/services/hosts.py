@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
+from controller.domain import host_health
 from controller.domain.placement import gpu_step
 from controller.errors import BadInput, NotYours, WrongState
 from controller.models import Gpu, Host
@@ -43,7 +44,7 @@ class GpuView:
 
 @dataclass(frozen=True)
 class HostView:
-    """A host with its GPUs, by index."""
+    """A host with its GPUs, by index; `problems` are sentences on its health, none where all is well."""
 
     name: str
     address: str
@@ -52,6 +53,10 @@ class HostView:
     simulated: bool
     gateway_url: str
     last_report_at_ms: int | None
+    image_id: str | None
+    health: dict[str, Any] | None
+    health_at_ms: int | None
+    problems: list[str]
     gpus: list[GpuView]
 
 
@@ -108,14 +113,14 @@ def register(
         db.add(host)
         db.flush()
         changed = _register_gpus(db, name, gpus) or changed
-        return Registered(_view(db, host), changed)
+        return Registered(_view(db, host, deps.clock.now_ms()), changed)
 
 
 def list_hosts(deps: Deps) -> list[HostView]:
     """All registered hosts, by name."""
     with deps.database.begin() as db:
         rows = db.exec(select(Host).where(Host.state != "removed").order_by(col(Host.name))).all()
-        return [_view(db, row) for row in rows]
+        return [_view(db, row, deps.clock.now_ms()) for row in rows]
 
 
 def list_pool(deps: Deps) -> list[pool.Waiting]:
@@ -134,7 +139,7 @@ def show(deps: Deps, name: str) -> HostView:
         host = db.get(Host, name)
         if host is None:
             raise NotYours(f"There is no host named {name[:63]}.")
-        return _view(db, host)
+        return _view(db, host, deps.clock.now_ms())
 
 
 def release_gpu(deps: Deps, uuid: str) -> GpuView:
@@ -219,7 +224,7 @@ def _remove(db: Session, rows: list[Gpu], first_index: int) -> None:
         db.add(row)
 
 
-def _view(db: Session, host: Host) -> HostView:
+def _view(db: Session, host: Host, now_ms: int) -> HostView:
     gpus = db.exec(select(Gpu).where(Gpu.host == host.name).order_by(col(Gpu.index))).all()
     facts: dict[str, Any] = {
         "name": host.name,
@@ -229,6 +234,14 @@ def _view(db: Session, host: Host) -> HostView:
         "simulated": host.simulated,
         "gateway_url": host.gateway_url,
         "last_report_at_ms": host.last_report_at_ms,
+        "image_id": host.image_id,
+        "health": host.health,
+        "health_at_ms": host.health_at_ms,
+        "problems": host_health.problems(
+            host.health,
+            None if host.health_at_ms is None else now_ms - host.health_at_ms,
+            () if host.simulated else [gpu.uuid for gpu in gpus],
+        ),
     }
     return HostView(**facts, gpus=[_gpu_view(gpu) for gpu in gpus])
 

@@ -16,6 +16,7 @@ from controller.models import Gpu, GpuSession
 from controller.services import (
     free_gpus,
     home_moves,
+    images,
     life,
     locks,
     pool,
@@ -132,9 +133,10 @@ def _start(deps: Deps, db: Session, claim: GpuSession, at: Place) -> None:
     The slot is that of a desktop which waits on exactly these GPUs, else a new one.
     """
     now = deps.clock.now_ms()
-    config = desktop_config(deps.settings, claim, list(at.gpus))
+    image_id = images.host_image(db, deps.settings, at.host)
+    config = desktop_config(deps.settings, claim, list(at.gpus), image_id)
     slot = pool.take(deps, db, at.host, at.gpus) if claim.kind == "desktop" else None
-    slot = slot or slots.new_slot(deps, db, at.host, digest(config))
+    slot = slot or slots.new_slot(deps, db, at.host, digest(config), image_id)
     if claim.kind == "ssh":
         ssh_ports.give(deps, db, slot)
     leased = update(Gpu).where(col(Gpu.uuid).in_(at.gpus), col(Gpu.state) == "free")

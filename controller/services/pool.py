@@ -14,7 +14,7 @@ from sqlmodel import Session, col, select, update
 
 from controller.domain.profiles import PROFILES
 from controller.models import Slot, WarmDesktop
-from controller.services import ends
+from controller.services import ends, images
 from controller.services.deps import Deps
 from controller.services.run_requests import digest, warm_config
 from controller.settings import Settings
@@ -75,17 +75,17 @@ def usable(deps: Deps, db: Session) -> dict[str, list[tuple[str, ...]]]:
     now = deps.clock.now_ms()
     found: dict[str, list[tuple[str, ...]]] = defaultdict(list)
     for slot, warm in rows(db):
-        if slot.state == "warm" and stale(deps.settings, slot, warm, now) is None:
+        if slot.state == "warm" and stale(db, deps.settings, slot, warm, now) is None:
             found[slot.host].append(tuple(warm.gpus))
     return found
 
 
-def stale(settings: Settings, slot: Slot, warm: WarmDesktop, now_ms: int) -> str | None:
+def stale(db: Session, settings: Settings, slot: Slot, warm: WarmDesktop, now_ms: int) -> str | None:
     """Why a desktop must not be given to anybody any more; None while it may."""
-    profile = PROFILES.get(warm.profile)
-    if profile is None or warm.image_id != settings.sessions.image_id:
+    profile, image_id = PROFILES.get(warm.profile), images.host_image(db, settings, slot.host)
+    if profile is None or warm.image_id != image_id:
         return "made from another image"
-    if slot.config_digest != digest(warm_config(settings, profile.gpus, warm.gpus)):
+    if slot.config_digest != digest(warm_config(settings, profile.gpus, warm.gpus, image_id)):
         return "made with other settings"
     if now_ms > warm.created_at_ms + settings.pool.max_age_minutes * MS_PER_MINUTE:
         return "older than a waiting desktop may be"
@@ -103,7 +103,7 @@ def take(deps: Deps, db: Session, host: str, gpus: Iterable[str]) -> Slot | None
     for slot, warm in rows(db):
         if slot.host != host or slot.state != "warm" or warm.gpus != wanted:
             continue
-        if stale(deps.settings, slot, warm, now_ms) is None:
+        if stale(db, deps.settings, slot, warm, now_ms) is None:
             claimed = update(Slot).where(col(Slot.id) == slot.id, col(Slot.state) == "warm")
             if db.exec(claimed.values(state="intended")).rowcount:
                 warm.claimed_at_ms = now_ms

@@ -14,7 +14,7 @@ from sqlmodel import Session, col, select
 
 from controller.domain.profiles import PROFILES
 from controller.models import Gpu, Host, Slot, WarmDesktop
-from controller.services import locks, pool, runs, slots
+from controller.services import images, locks, pool, runs, slots
 from controller.services.deps import Deps
 from controller.services.run_requests import digest, warm_config
 
@@ -74,7 +74,7 @@ def _retire(deps: Deps, db: Session) -> int:
     kept: Counter[str] = Counter()
     removed = 0
     for slot, warm in pool.rows(db):
-        why = pool.stale(deps.settings, slot, warm, now)
+        why = pool.stale(db, deps.settings, slot, warm, now)
         if slot.host not in ready:
             why = "its host takes no sessions"
         elif not usable.issuperset(warm.gpus):
@@ -128,14 +128,15 @@ def _has_memory(deps: Deps, here: list[tuple[Slot, WarmDesktop]]) -> bool:
 def _start(deps: Deps, db: Session, spot: Spot) -> None:
     """Write the intent: a slot, what waits in it, and its run. No GPU is leased."""
     now = deps.clock.now_ms()
-    config = warm_config(deps.settings, len(spot.gpus), list(spot.gpus))
-    slot = slots.new_slot(deps, db, spot.host, digest(config))
+    image_id = images.host_image(db, deps.settings, spot.host)
+    config = warm_config(deps.settings, len(spot.gpus), list(spot.gpus), image_id)
+    slot = slots.new_slot(deps, db, spot.host, digest(config), image_id)
     db.add(
         WarmDesktop(
             slot_id=slot.id,
             profile=spot.profile,
             gpus=list(spot.gpus),
-            image_id=deps.settings.sessions.image_id,
+            image_id=image_id,
             created_at_ms=now,
         )
     )

@@ -9,12 +9,13 @@ from sqlmodel import Session, select
 
 from controller.domain import lifecycle
 from controller.domain.metering import proof_of_life
-from controller.models import GpuSession, Run, Slot
+from controller.models import GpuSession, Host, Run, Slot
 from controller.services import (
     alerts,
     ends,
     gpu_hygiene,
     home_moves,
+    images,
     ledger,
     life,
     observations,
@@ -51,8 +52,9 @@ def finish(deps: Deps, taken: runs.Taken, outcome: RunOutcome) -> bool:
     Returns:
         False when another worker holds the run by now: this outcome is dropped.
     """
-    if taken.playbook == runs.CHECK:
-        return gpu_hygiene.finish_check(deps, taken, outcome)
+    of_the_host = {runs.CHECK: gpu_hygiene.finish_check, images.PUSH: images.finish}.get(taken.playbook)
+    if of_the_host is not None:
+        return of_the_host(deps, taken, outcome)
     if taken.playbook == home_moves.MOVE and taken.session is None:
         return _finish_move(deps, taken, outcome)
     if taken.slot is not None and taken.session is None:
@@ -201,9 +203,17 @@ def _finish_probe(deps: Deps, taken: runs.Taken, outcome: RunOutcome) -> bool:
         began = run.started_at_ms or 0
         if ok:
             observations.note(deps, db, taken.host, slots, began)
+            _note_health(db, taken.host, outcome.result.get("health"), now)
     if ok:
         observations.act(deps, taken.host, slots, began)
     return True
+
+
+def _note_health(db: Session, name: str, health: Any, now_ms: int) -> None:
+    host = db.exec(select(Host).where(Host.name == name).with_for_update(key_share=True)).one()
+    if isinstance(health, dict):
+        host.health, host.health_at_ms = health, now_ms
+        db.add(host)
 
 
 def _lock_slot(db: Session, slot_id: str) -> Slot:

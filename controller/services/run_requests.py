@@ -9,7 +9,7 @@ from typing import Any
 from sqlmodel import Session, col, select
 
 from controller.models import Gpu, GpuSession, Host, Slot, WarmDesktop
-from controller.services import gpu_hygiene, home_moves
+from controller.services import gpu_hygiene, home_moves, images
 from controller.services.host_names import name_of
 from controller.services.runs import CHECK, START, STOP, Taken, lock_taken
 from controller.settings import Settings
@@ -22,19 +22,22 @@ PROBE_TIMEOUT_S = 30
 MOVE_TIMEOUT_S = 4 * 3600  # the first time, all of a home travels
 
 
-def desktop_config(settings: Settings, row: GpuSession, gpus: list[str]) -> dict[str, Any]:
+def desktop_config(settings: Settings, row: GpuSession, gpus: list[str], image_id: str) -> dict[str, Any]:
     """What makes a container what it is. Its digest is the container's label: same digest, same container."""
-    made_of = warm_config(settings, row.gpus, gpus) | {"home": row.wallet, "fresh_start": row.fresh_start}
+    made_of = warm_config(settings, row.gpus, gpus, image_id) | {
+        "home": row.wallet,
+        "fresh_start": row.fresh_start,
+    }
     if row.kind == "ssh":
         made_of |= {"kind": "ssh", "ssh_keys": row.ssh_keys.splitlines()}
     return made_of
 
 
-def warm_config(settings: Settings, count: int, gpus: list[str]) -> dict[str, Any]:
+def warm_config(settings: Settings, count: int, gpus: list[str], image_id: str) -> dict[str, Any]:
     """The same for a desktop that is nobody's yet: what it is made of, and nothing of a person."""
     limits = settings.sessions
     return {
-        "image": limits.image_id,
+        "image": image_id,
         "gpus": gpus,
         "cpus": float(limits.cpus_per_gpu * count),
         "memory_mib": limits.memory_mib_per_gpu * count,
@@ -62,6 +65,8 @@ def request(db: Session, settings: Settings, taken: Taken, now_ms: int) -> dict[
     """
     if taken.playbook == home_moves.MOVE:
         return {"instance": settings.instance} | home_moves.request(db, taken.id)
+    if taken.playbook == images.PUSH:
+        return {"instance": settings.instance} | images.request(db, taken.id)
     if taken.playbook == CHECK:
         return {"instance": settings.instance} | gpu_hygiene.request(db, taken.host)
     if taken.slot is None:
@@ -112,14 +117,14 @@ def _desktop(
     if row is None:
         assert warm is not None, "a start is for somebody, or for the pool"
         nobodys = {"home": "", "fresh_start": False}
-        return warm_config(settings, len(warm.gpus), warm.gpus) | nobodys
+        return warm_config(settings, len(warm.gpus), warm.gpus, slot.image_id) | nobodys
     gpus = db.exec(select(Gpu.uuid).where(Gpu.slot_id == slot.id).order_by(col(Gpu.index))).all()
-    return desktop_config(settings, row, list(gpus))
+    return desktop_config(settings, row, list(gpus), slot.image_id)
 
 
 def timeout_s(settings: Settings, playbook: str) -> int:
     """How long a run may take in all."""
-    if playbook == home_moves.MOVE:
+    if playbook in (home_moves.MOVE, images.PUSH):
         return MOVE_TIMEOUT_S
     if playbook == START:
         return settings.sessions.start_timeout_s + SLACK_S

@@ -13,7 +13,7 @@ from controller.settings import Settings
 MS_PER_MINUTE = 60_000
 
 
-def new_slot(deps: Deps, db: Session, host: str, config_digest: str) -> Slot:
+def new_slot(deps: Deps, db: Session, host: str, config_digest: str, image_id: str) -> Slot:
     """A new slot on a host, intended; the caller holds the placement lock."""
     now = deps.clock.now_ms()
     slot = Slot(
@@ -22,6 +22,7 @@ def new_slot(deps: Deps, db: Session, host: str, config_digest: str) -> Slot:
         state="intended",
         subnet_index=_free_subnet(db, host),
         config_digest=config_digest,
+        image_id=image_id,
         lease_until_ms=now + lease_ms(deps.settings),
         created_at_ms=now,
     )

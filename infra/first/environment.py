@@ -11,6 +11,7 @@ import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from infra.faults import UNAVAILABLE, Fault
 from infra.first.commands import run
@@ -53,7 +54,7 @@ def ensure_environment(source: Path, venv: Path, report: Report) -> bool:
         Fault: a package could not be fetched or its hash is wrong.
     """
     lock = source / "requirements.lock"
-    changed = not _is_as_locked(venv, lock)
+    changed = not is_as_locked(venv, lock)
     if changed:
         ensure_venv_module(report)
         _install(venv, lock, report)
@@ -85,7 +86,7 @@ def _install(venv: Path, lock: Path, report: Report) -> None:
     state.write_text(json.dumps({"lock": _digest(lock), "installed": _installed(venv)}, indent=1))
 
 
-def _is_as_locked(venv: Path, lock: Path) -> bool:
+def is_as_locked(venv: Path, lock: Path) -> bool:
     """What lies in the environment now is what the last complete installation of this lock left there."""
     try:
         known = json.loads((venv / "axonos-lock.json").read_text())
@@ -114,30 +115,58 @@ def link_project(source: Path, venv: Path) -> None:
     The copy under the state folder is the installed project: a second copy inside the environment
     would need a build at each change and could differ from the playbooks beside it.
     """
-    project = tomllib.loads((source / "pyproject.toml").read_text())["project"]
     packages = _packages_dir(venv)
     if not packages.is_dir():
         raise Fault(f"{venv} is no Python environment.", "Run `make up` again.", UNAVAILABLE)
-    for stale in packages.glob("axonos-*.dist-info"):
-        if stale.name != f"axonos-{project['version']}.dist-info":
-            shutil.rmtree(stale)
+    for stale in _stale_facts(source, venv):
+        shutil.rmtree(stale)
+    for path, text, mode in _links(source, venv):
+        path.parent.mkdir(exist_ok=True)
+        _write(path, text, mode)
+
+
+def unlinked(source: Path, venv: Path) -> list[Path]:
+    """What `link_project` would write: files that are missing or say something else."""
+    return [
+        path
+        for path, text, mode in _links(source, venv)
+        if not path.is_file() or path.read_text() != text or path.stat().st_mode & 0o777 != mode
+    ]
+
+
+def _stale_facts(source: Path, venv: Path) -> list[Path]:
+    version = _project(source)["version"]
+    found = _packages_dir(venv).glob("axonos-*.dist-info")
+    return [path for path in found if path.name != f"axonos-{version}.dist-info"]
+
+
+def _project(source: Path) -> dict[str, Any]:
+    project: dict[str, Any] = tomllib.loads((source / "pyproject.toml").read_text())["project"]
+    return project
+
+
+def _links(source: Path, venv: Path) -> list[tuple[Path, str, int]]:
+    """Each file that makes the environment know the project: path, text, mode."""
+    project, packages = _project(source), _packages_dir(venv)
     facts = packages / f"axonos-{project['version']}.dist-info"
-    facts.mkdir(exist_ok=True)
     groups = {"console_scripts": project.get("scripts", {}), **project.get("entry-points", {})}
     entries = "".join(
         f"[{group}]\n" + "".join(f"{name} = {target}\n" for name, target in members.items()) + "\n"
         for group, members in groups.items()
     )
     metadata = f"Metadata-Version: 2.1\nName: axonos\nVersion: {project['version']}\n"
-    _write(packages / "axonos.pth", f"{source}\n")
-    _write(facts / "METADATA", metadata)
-    _write(facts / "entry_points.txt", entries)
+    found = [
+        (packages / "axonos.pth", f"{source}\n", 0o644),
+        (facts / "METADATA", metadata, 0o644),
+        (facts / "entry_points.txt", entries, 0o644),
+    ]
     for name, target in project.get("scripts", {}).items():
         module, function = target.split(":")
         text = (
             f"#!{venv}/bin/python\nimport sys\n\nfrom {module} import {function}\n\nsys.exit({function}())\n"
         )
-        _write(venv / "bin" / name, text, 0o755)
+        found.append((venv / "bin" / name, text, 0o755))
+    return found
 
 
 def _write(path: Path, text: str, mode: int = 0o644) -> None:

@@ -40,6 +40,10 @@ CREATE TABLE host (
     drain BOOLEAN NOT NULL,
     boot_id VARCHAR,
     last_report_at_ms BIGINT,
+    health JSONB,
+    health_at_ms BIGINT,
+    image_id VARCHAR,
+    previous_image_id VARCHAR,
     CONSTRAINT pk_host PRIMARY KEY (name),
     CONSTRAINT ck_host_state CHECK (state IN ('ready', 'draining', 'lost', 'removed')),
     CONSTRAINT ck_host_connection CHECK (connection IN ('local', 'ssh'))
@@ -197,6 +201,7 @@ CREATE TABLE slot (
     generation INTEGER NOT NULL,
     fencing_token BIGINT NOT NULL,
     config_digest VARCHAR NOT NULL,
+    image_id VARCHAR NOT NULL,
     container_id VARCHAR,
     lease_until_ms BIGINT NOT NULL,
     created_at_ms BIGINT NOT NULL,

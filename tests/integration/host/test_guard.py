@@ -33,7 +33,7 @@ class Script:
     def __init__(self):
         self.reports, self.homes, self.activity, self.answer = [], [], [], NOTHING
 
-    def report(self, slots, delivered, at_ms, homes, activity):
+    def report(self, slots, delivered, at_ms, *, homes, activity, health=None):
         self.reports.append((slots, delivered, at_ms))
         self.homes.append(homes)
         self.activity.append(activity)

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from session_kit import WALLET
 
 from controller.adapters.reach import listens, url_listens
-from controller.cli import hosts, sessions, status
+from controller.cli import hosts, hosts_add, sessions, status
 from controller.services import pool_fill
 from controller.services import sessions as service
 from controller.services.status import WORKER_NAME, with_application_name
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.integration
 @pytest.fixture
 def axonos(platform, monkeypatch):
     """Runs a command; returns (exit status, output, JSON or None)."""
-    for module in (hosts, sessions, status):
+    for module in (hosts, hosts_add, sessions, status):
         monkeypatch.setattr(module, "connect", lambda: platform.deps)
 
     def run(command, *arguments):

@@ -14,12 +14,12 @@ DOCUMENTATION = r"""
 module: accounts
 short_description: System users, each with a group of its own name
 description:
-  - Users have no password, no shell and no home of their own.
+  - Users have no password, and no shell and no home of their own unless they are given.
   - A user is removed only if its comment says that this module made it, and nothing of it still runs.
 author: [AxonOS (@axonos)]
 options:
   users:
-    description: The users, each with C(name) and optionally C(groups) it joins.
+    description: The users, each with C(name), optionally C(groups), and C(shell) with C(home) for logins.
     type: list
     elements: dict
     required: true
@@ -35,6 +35,8 @@ EXAMPLES = r"""
 RETURN = r"""
 results: {description: Each user that was made or changed., type: list, returned: always}
 """
+NO_HOME = "/nonexistent"
+NO_SHELL = "/usr/sbin/nologin"
 ARGUMENTS = {
     "users": {"type": "list", "elements": "dict", "required": True},
     "comment": {"type": "str", "default": "AxonOS"},
@@ -58,31 +60,21 @@ def _known(name: str) -> pwd.struct_passwd | None:
 
 
 def _present(user: dict[str, Any], comment: str, found: Differences, check: bool) -> None:
-    name = user["name"]
-    if _known(name) is None:
+    name, known = user["name"], _known(user["name"])
+    home, shell = user.get("home", NO_HOME), user.get("shell", NO_SHELL)
+    if known is None:
         found.note(f"user {name}", "missing")
         if not check:
             run(
                 [
-                    *(
-                        "useradd",
-                        "--system",
-                        "--user-group",
-                        "--no-create-home",
-                        "--home-dir",
-                        "/nonexistent",
-                    ),
-                    *(
-                        "--home-dir",
-                        "/nonexistent",
-                        "--shell",
-                        "/usr/sbin/nologin",
-                        "--comment",
-                        comment,
-                        name,
-                    ),
+                    *("useradd", "--system", "--user-group", "--no-create-home"),
+                    *("--home-dir", home, "--shell", shell, "--comment", comment, name),
                 ]
             )
+    elif "shell" in user and (known.pw_dir, known.pw_shell) != (home, shell):
+        found.note(f"user {name}", f"home {known.pw_dir} and shell {known.pw_shell}, not {home} and {shell}")
+        if not check:
+            run(["usermod", "--home", home, "--shell", shell, name])
     for group in user.get("groups") or []:
         if name in _members(group):
             continue

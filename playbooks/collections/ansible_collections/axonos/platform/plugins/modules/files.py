@@ -32,7 +32,7 @@ options:
       - C(path) with C(owner), C(group), C(mode), and one of C(directory) (true), C(content) (text),
         C(generate) (C(token), C(hex32), C(ed25519) with C(public)), C(absent) (true).
       - C(validate) is a program with C(%s) for the new file; C(initial) writes only if there is none;
-        C(only_with) removes only a file that holds this text.
+        C(only_with) removes only a file that holds this text; C(secret) (true) keeps content out of diffs.
     type: list
     elements: dict
     required: true
@@ -92,7 +92,8 @@ def _write(path: Path, entry: dict[str, Any], found: Differences, check: bool) -
     before = path.read_text() if path.is_file() and not path.is_symlink() else None
     if before == content:
         return
-    found.note(str(path), "missing" if before is None else "content differs", before, content)
+    texts = () if entry.get("secret") else (before, content)
+    found.note(str(path), "missing" if before is None else "content differs", *texts)
     if check:
         return
     path.parent.mkdir(parents=True, exist_ok=True)

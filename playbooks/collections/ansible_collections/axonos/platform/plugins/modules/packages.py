@@ -6,6 +6,8 @@ import glob
 import os
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,10 @@ options:
     description: Files by path with their text, written before an installation where there is none yet.
     type: dict
     default: {}
+  quiet:
+    description: No service of the packages is started by their installation.
+    type: bool
+    default: false
   attempts: {description: How often to try., type: int, default: 3}
   timeout_s: {description: Limit of one attempt in seconds., type: int, default: 900}
 """
@@ -43,12 +49,14 @@ EXAMPLES = r"""
 RETURN = r"""
 results: {description: Each package that was missing., type: list, returned: always}
 """
+POLICY = Path("/usr/sbin/policy-rc.d")
 APT = ["apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=600", "-o", "Acquire::Retries=3"]
 QUIET = ["-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold"]
 ARGUMENTS = {
     "names": {"type": "list", "elements": "str", "required": True},
     "unless": {"type": "str"},
     "preset": {"type": "dict", "default": {}},
+    "quiet": {"type": "bool", "default": False},
     "attempts": {"type": "int", "default": 3},
     "timeout_s": {"type": "int", "default": 900},
 }
@@ -63,13 +71,28 @@ def converge(params: dict[str, Any], check: bool) -> dict[str, Any]:
     if missing and not check:
         try:
             _preset(params["preset"])
-            _install(missing, params["attempts"], params["timeout_s"])
+            with _silenced() if params["quiet"] else nullcontext():
+                _install(missing, params["attempts"], params["timeout_s"])
         except CommandFailed as error:
             raise CommandFailed(
                 f"Packages {', '.join(missing)} could not be installed: {error}. "
                 "Check the network and the package registry, then run it again: it continues."
             ) from error
     return found.result()
+
+
+@contextmanager
+def _silenced() -> Iterator[None]:
+    """Debian's own way to keep services from starting; what the machine has of it stays."""
+    if POLICY.exists():
+        yield
+        return
+    POLICY.write_text("#!/bin/sh\nexit 101\n")
+    POLICY.chmod(0o755)
+    try:
+        yield
+    finally:
+        POLICY.unlink()
 
 
 def _missing(names: list[str]) -> list[str]:

@@ -28,7 +28,9 @@ class ActionModule(ActionBase):  # type: ignore[misc] # ansible ships no types
         result: dict[str, Any] = super().run(tmp, task_vars)
         name = self._task.action.rpartition(".")[2]
         if not self._is_here(task_vars or {}):
-            return result | self._execute_module(f"axonos.platform.{name}", task_vars=task_vars)
+            done = self._execute_module(f"axonos.platform.{name}", task_vars=task_vars)
+            done.pop("invocation", None)  # it repeats what may be secret, and events are kept
+            return result | done
         module = importlib.import_module(f"{MODULES}.{name}")
         _, tagged = self.validate_argument_spec(argument_spec=module.ARGUMENTS)
         params = json.loads(json.dumps(tagged))  # Ansible's own kinds of text become plain, as for a module

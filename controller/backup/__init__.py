@@ -1,0 +1,1 @@
+"""Copies of what cannot be made again: the database and the stack's state; each is proved by a restore."""
