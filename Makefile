@@ -1,6 +1,6 @@
 # AxonOS: `make help` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help up down status doctor test check format lock bench image clean
+.PHONY: help up down status doctor test test-clients check format lock bench image clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -10,7 +10,7 @@ ARGS ?=
 TESTS ?=
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 up: ## Stand the platform up on this machine (root or sudo), then check its main job
 	@$(PYTHON) infra/bootstrap.py up $(ARGS)
@@ -32,6 +32,9 @@ bench: ## Measure the running platform beside its peers
 
 test: ## Install what the tests need and run every test
 	@$(PYTHON) tests/run.py $(TESTS)
+
+test-clients: ## Also x402 clients of npm, unmodified, against the running platform
+	@$(PYTHON) tests/run.py tests/clients/npm_clients.py
 
 check: $(VENV)/.made ## Lint, types, playbooks, import arrows and locks
 	$(VENV)/bin/ruff format --check .

@@ -215,6 +215,29 @@ class AmountRefused(Refused):
     status = 409
 
 
+class PaymentNeeded(Refused):
+    """This costs something. Pay one of the offered amounts, or sign in to use the balance that you have."""
+
+    code = "payment_required"
+    status = 402
+
+
+class MalformedPayment(BadInput):
+    """The payment cannot be read. Send what your x402 client makes, unchanged."""
+
+    code = "malformed_payment"
+
+
+class PaymentUsed(Refused):
+    """This payment was used before, for this or for another request. Its money is in the payer's balance.
+
+    Send the same Idempotency-Key to see its answer again, or sign in (`SIGN-IN-WITH-X`) to use the balance.
+    """
+
+    code = "payment_used"
+    status = 409
+
+
 class TooManyQuotes(Refused):
     """Your wallet holds as many open quotes as it may. Wait until one runs out, or use it."""
 
@@ -265,6 +288,12 @@ class PaymentsHeld(Unavailable):
     """The address that payments go to was changed and must be confirmed first. Send nothing until then."""
 
     code = "payments_held"
+
+
+class SettlementPaused(Unavailable):
+    """Payments by x402 are paused for the moment. Nothing was taken; try again later."""
+
+    code = "settlement_paused"
 
 
 class PriceUnavailable(Unavailable):

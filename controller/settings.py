@@ -25,6 +25,7 @@ from controller.settings_money import (
     Quotes,
     Section,
     UsdcRail,
+    X402Rail,
     money_problems,
     readable_problems,
 )
@@ -256,6 +257,7 @@ class Settings(Section):
     eth: EthRail
     axgt: AxgtRail
     usdc: UsdcRail
+    x402: X402Rail | None = None
     pricing: Pricing = Pricing()
     quotes: Quotes = Quotes()
     ledger: Ledger = Ledger()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
@@ -107,6 +108,35 @@ class UsdcRail(Section):
     feed_heartbeat_s: int = Field(default=86_400, gt=0)
     feed_grace_s: int = Field(default=300, ge=0)
     depeg_below_usd: Decimal = Field(default=Decimal("0.98"), gt=0, le=1)
+
+
+class X402Rail(Section):
+    """Payments by HTTP 402: signed USDC transfers that the platform itself puts on the chain, for gas.
+
+    `settlement_key` signs those transactions and holds nothing but gas money. Only `amounts` are taken, in
+    USDC's smallest unit. `provisional_cap_minutes` bounds what one wallet may have from payments with fewer
+    than the chain's confirmations. A day's gas is at most `gas_budget_wei`, and none is spent above
+    `max_gas_price_wei`; after `breaker_reverts` failed transactions in `breaker_minutes` nothing is settled
+    for as long. `receipt_wait_s` is how long a request waits to see its payment on the chain.
+    """
+
+    settlement_key: Path
+    amounts: list[int] = [100_000, 1_000_000, 5_000_000, 10_000_000]
+    max_timeout_s: int = Field(default=120, ge=30, le=3_600)
+    provisional_cap_minutes: int = Field(default=1_200, ge=1)
+    gas_limit: int = Field(default=250_000, ge=60_000, le=2_000_000)
+    gas_budget_wei: int = Field(default=50_000_000_000_000_000, gt=0)
+    max_gas_price_wei: int = Field(default=50_000_000_000, gt=0)
+    breaker_reverts: int = Field(default=5, ge=1)
+    breaker_minutes: int = Field(default=10, ge=1)
+    receipt_wait_s: float = Field(default=15, gt=0, le=60)
+
+    @field_validator("amounts")
+    @classmethod
+    def _ascending(cls, value: list[int]) -> list[int]:
+        if not value or value != sorted(set(value)) or value[0] < 10_000:
+            raise ValueError("amounts in USDC's smallest unit, 10000 (one cent) or more each, ascending")
+        return value
 
 
 class Pricing(Section):

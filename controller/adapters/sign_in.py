@@ -47,16 +47,25 @@ class SiweVerifier:
         self._contracts = ContractWallets(nodes, timeout_s=timeout_s)
 
     def verify(
-        self, message: str, signature: str, *, domain: str, uri: str, chain_id: int, nonce: str
+        self,
+        message: str,
+        signature: str,
+        *,
+        domain: str,
+        uri: str,
+        chain_id: int,
+        nonce: str,
+        without_scheme: bool = False,
     ) -> SignedBy:
         parsed = _parse(message, signature)
         now_ms = self._clock.now_ms()
         _check_times(parsed, now_ms)
         wallet = str(parsed.address).lower()
+        bare = parsed.scheme is None and (without_scheme or uri.startswith("https:"))
         try:
             parsed.verify(
                 signature,
-                scheme=None if parsed.scheme is None and uri.startswith("https:") else urlsplit(uri).scheme,
+                scheme=None if bare else urlsplit(uri).scheme,
                 domain=domain,
                 uri=uri,
                 chain_id=chain_id,

@@ -13,6 +13,7 @@ from controller.adapters.sign_in import SiweVerifier
 from controller.adapters.tickets import Ed25519Tickets
 from controller.errors import SettingsInvalid
 from controller.services.deps import Deps
+from controller.services.ports_settlement import Settler
 from controller.settings import Settings
 
 
@@ -32,7 +33,17 @@ def make_deps(settings: Settings) -> Deps:
         tickets=Ed25519Tickets(settings.secrets.ticket_private_key),
         sign_in=SiweVerifier(clock, {chain.chain_id: chain.rpc_urls for chain in settings.chains}),
         new_id=lambda: str(uuid.uuid4()),
+        settler=_settler(settings),
     )
+
+
+def _settler(settings: Settings) -> Settler | None:
+    if settings.x402 is None:
+        return None
+    # Its protocol library takes a moment to load, and most commands settle nothing.
+    from controller.adapters.settlement import X402Settler  # noqa: PLC0415
+
+    return X402Settler(settings, settings.x402)
 
 
 def check_files(settings: Settings) -> None:
@@ -49,6 +60,8 @@ def check_files(settings: Settings) -> None:
     }
     if settings.local is not None:
         needed |= {"local.faucet_key": settings.local.faucet_key, "local.ethers_js": settings.local.ethers_js}
+    if settings.x402 is not None:
+        needed["x402.settlement_key"] = settings.x402.settlement_key
     missing = [
         f"  {name}: cannot read {path}" for name, path in needed.items() if not os.access(path, os.R_OK)
     ]

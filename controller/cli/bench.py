@@ -25,6 +25,7 @@ from controller.cli.bench_move import move
 from controller.cli.bench_output import show, teller
 from controller.cli.bench_queue import queue
 from controller.cli.bench_stream import stream
+from controller.cli.bench_x402 import x402
 from controller.cli.output import plain
 from controller.errors import Refused
 from controller.services import session_admin
@@ -51,6 +52,7 @@ bench.add_command(load)
 bench.add_command(meter)
 bench.add_command(queue)
 bench.add_command(stream)
+bench.add_command(x402)
 
 
 @bench.command()

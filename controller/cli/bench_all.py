@@ -12,7 +12,19 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-NAMES = ("launch", "run", "queue", "deposits", "meter", "load", "stream", "move", "drift", "crash")
+NAMES = (
+    "launch",
+    "run",
+    "queue",
+    "deposits",
+    "meter",
+    "x402",
+    "load",
+    "stream",
+    "move",
+    "drift",
+    "crash",
+)
 ON_THE_PLATFORM = ("launch", "run")
 PROGRAM = str(Path(sys.executable).with_name("axonos"))
 

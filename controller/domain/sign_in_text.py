@@ -67,8 +67,8 @@ def sign_in_text(site: Site, address: str, nonce: str, now_ms: int) -> str:
             "Version: 1",
             f"Chain ID: {site.chain_id}",
             f"Nonce: {nonce}",
-            f"Issued At: {_iso(now_ms)}",
-            f"Expiration Time: {_iso(now_ms + LIFE_MS)}",
+            f"Issued At: {iso(now_ms)}",
+            f"Expiration Time: {iso(now_ms + LIFE_MS)}",
         ]
     )
 
@@ -79,5 +79,6 @@ def nonce_of(text: str) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
-def _iso(at_ms: int) -> str:
+def iso(at_ms: int) -> str:
+    """An instant as EIP-4361 writes it, in UTC."""
     return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

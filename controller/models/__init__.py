@@ -14,6 +14,7 @@ from controller.models.quotes import Quote
 from controller.models.runs import Run, RunEvent
 from controller.models.sessions import DesktopWarning, GpuSession, SessionEvent
 from controller.models.wallets import RateLimit, SignInNonce, SshKey, Wallet, WebSession
+from controller.models.x402 import SessionToken, SettlementSender, UsedNonce, X402Payment
 
 __all__ = [
     "Account",
@@ -44,14 +45,18 @@ __all__ = [
     "RunEvent",
     "SentTransaction",
     "SessionEvent",
+    "SessionToken",
+    "SettlementSender",
     "SignInNonce",
     "Slot",
     "SshKey",
     "StorageWindow",
     "Transfer",
     "UsageWindow",
+    "UsedNonce",
     "Wallet",
     "WarmDesktop",
     "WebSession",
+    "X402Payment",
     "metadata",
 ]

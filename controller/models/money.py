@@ -33,7 +33,9 @@ class MoneyEvent(SQLModel, table=True):
     Wei that no payment explains have the block's hash and `unexplained`. `payer` paid on chain; the credit
     is `beneficiary`'s where the deposit was assigned. `waits_why` says what an open event waits for, and
     `look_again_ms` when it is tried again. `noted`: price and tier were asked for when it was first seen.
-    `top_up_due` marks a value at tier 0 until the holding at its block can be read.
+    `top_up_due` marks a value at tier 0 until the holding at its block can be read. `rail` is `x402` for
+    what was paid by HTTP 402, with that rail's minimum; empty for a plain deposit. `unwatched`: credited on
+    one receipt, the watcher has yet to find it in its own chain.
     """
 
     __tablename__ = "money_event"
@@ -43,6 +45,7 @@ class MoneyEvent(SQLModel, table=True):
         CheckConstraint("amount > 0", name="positive"),
         Index("ix_money_event_sender_nonce", "sender", "nonce"),
         Index("ix_money_event_top_up_due", "chain_id", postgresql_where=text("top_up_due")),
+        Index("ix_money_event_unwatched", "chain_id", postgresql_where=text("unwatched")),
     )
     id: int | None = bigint(primary_key=True, default=None)
     chain_id: int = bigint()
@@ -65,6 +68,8 @@ class MoneyEvent(SQLModel, table=True):
     look_again_ms: int | None = bigint(default=None, nullable=True)
     noted: bool = Field(default=False)
     top_up_due: bool = Field(default=False)
+    rail: str = Field(default="", max_length=8)
+    unwatched: bool = Field(default=False)
     evidence: dict[str, Any] = json_object()
     seal: str = seal_column()
 

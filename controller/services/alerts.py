@@ -31,6 +31,7 @@ KINDS = {
     "image-roll-stopped": "a host did not take an image; hosts after it were not touched",
     "clock-moved": "a controller machine's wall clock was set to another time",
     "journal": "the journal does not add up",
+    "settlement": "payments by x402 cannot be settled; the reason says what is missing",
     "payment-addresses": "payments are held: their addresses were changed and no second operator approved",
 }
 

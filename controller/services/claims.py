@@ -54,6 +54,7 @@ def claim(
     ssh_key: str | None = None,
     accept_bounded: bool = False,
     accept_until_ms: int | None = None,
+    session_id: str | None = None,
 ) -> SessionView:
     """Claim a session: it starts at once, or takes a place in the queue.
 
@@ -68,6 +69,7 @@ def claim(
         accept_bounded: it may start on GPUs that are promised to somebody else later; then it ends at its
             guarantee if they are still needed.
         accept_until_ms: the guarantee its owner was shown; a shorter one is not taken.
+        session_id: the session's id where it was chosen before; a second claim with it changes nothing.
 
     Raises:
         BadInput: no such kind.
@@ -86,7 +88,10 @@ def claim(
         with deps.database.begin() as db:
             keys = ssh_keys.allowed(db, wallet, ssh_key) if kind == "ssh" else []
             locks.placement(db)
-            row = _new_claim(deps, db, wallet, wanted, fresh_start=fresh_start, keys=keys)
+            if session_id is not None and (known := db.get(GpuSession, session_id)) is not None:
+                return queue_views.told(db, known, view(db, known), deps.clock.now_ms())
+            chosen = session_id or deps.new_id()
+            row = _new_claim(deps, db, wallet, wanted, chosen, fresh_start=fresh_start, keys=keys)
             db.add(
                 QueuePlace(session_id=row.id, accept_bounded=accept_bounded, accept_until_ms=accept_until_ms)
             )
@@ -126,9 +131,16 @@ def accept(deps: Deps, wallet: str, session_id: str, until_ms: int | None) -> Se
 
 
 def _new_claim(
-    deps: Deps, db: Session, wallet: str, profile: Profile, *, fresh_start: bool, keys: list[str]
+    deps: Deps,
+    db: Session,
+    wallet: str,
+    profile: Profile,
+    session_id: str,
+    *,
+    fresh_start: bool,
+    keys: list[str],
 ) -> GpuSession:
-    _check_live(db, wallet)
+    check_live(db, wallet)
     largest = free_gpus.largest_host(db)
     if largest < profile.gpus:
         raise ProfileTooLarge(_too_large(profile, largest), profile=profile.name)
@@ -138,7 +150,7 @@ def _new_claim(
     if available < needed:
         raise NotEnoughCredit(needed_gpu_ms=needed, available_gpu_ms=available)
     row = GpuSession(
-        id=deps.new_id(),
+        id=session_id,
         wallet=wallet,
         kind="ssh" if keys else "desktop",
         ssh_keys="\n".join(keys),
@@ -153,7 +165,8 @@ def _new_claim(
     return row
 
 
-def _check_live(db: Session, wallet: str) -> None:
+def check_live(db: Session, wallet: str) -> None:
+    """Raises SessionAlreadyLive where the wallet has a session that has not ended."""
     live = select(GpuSession.id).where(
         GpuSession.wallet == wallet, col(GpuSession.state).in_(sorted(lifecycle.LIVE))
     )

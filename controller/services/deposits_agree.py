@@ -35,7 +35,7 @@ def seconded(deps: Deps, event: MoneyEvent, verdict: Verdict, at: Block) -> Verd
         raise NodesDisagree
     both = replace(deps, chains={**deps.chains, event.chain_id: chain})
     try:
-        return worth(both, event.asset, event.payer, int(event.amount), at)
+        return worth(both, event.asset, event.payer, int(event.amount), at, rail=event.rail)
     except StateForgotten:
         return verdict
 

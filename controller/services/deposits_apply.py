@@ -66,7 +66,7 @@ def apply(
 
 def _quoted(db: Session, event: MoneyEvent, verdict: Verdict, block_time_s: int) -> Verdict:
     """The quote's terms instead, where the payer has one for this very deposit."""
-    if verdict.state not in PAID:
+    if verdict.state not in PAID or event.rail:
         return verdict
     terms = quotes.honour(db, event, block_time_s)
     return verdict if terms is None else Verdict("credited", "as quoted", 0, terms)
@@ -76,6 +76,8 @@ def _due(db: Session, event: MoneyEvent, verdict: Verdict) -> list[MoneyEvent]:
     """What is to be credited now: the event, and with it what the payer has below the minimum so far."""
     if not verdict.evidence:
         return []
+    if event.rail:  # a rail of its own: nothing below another rail's minimum comes along
+        return [event] if int(event.amount) >= verdict.minimum else []
     waiting = below_minimum(db, event)
     reached = sum(int(e.amount) for e in [*waiting, event]) >= verdict.minimum
     return [*waiting, event] if reached else []

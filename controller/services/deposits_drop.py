@@ -42,7 +42,7 @@ def _drop(db: Session, event: MoneyEvent, why: str, now_ms: int) -> None:
     _take_back(db, event, why, now_ms, {})
     for kind in about_events():
         clear_alert(db, kind, events.subject(event), now_ms)
-    event.noted = event.top_up_due = False
+    event.noted = event.top_up_due = event.unwatched = False
     event.waits_why = event.look_again_ms = None
     events.move(db, event, to_state, why, now_ms)
 

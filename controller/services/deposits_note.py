@@ -49,4 +49,4 @@ def _worth(deps: Deps, event: MoneyEvent) -> Verdict | None:
     at = deps.chains[event.chain_id].block(event.block_number)
     if at.hash != event.block_hash:
         raise ChainUnavailable
-    return worth(deps, event.asset, event.payer, int(event.amount), at)
+    return worth(deps, event.asset, event.payer, int(event.amount), at, rail=event.rail)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlmodel import Session, select
 
-from controller.models import MoneyEvent
+from controller.models import MoneyEvent, X402Payment
 from controller.services import deposits_events as events
 from controller.services.deposits_drop import drop
 from controller.services.ports import Payment
@@ -35,6 +35,10 @@ def record(
         if not in_chain:
             return True
     moved = event.block_hash != payment.block_hash
+    if event.unwatched and not moved:
+        event.unwatched = False
+        db.add(event)
+        db.flush()
     if moved and event.state not in events.GONE:
         drop(db, [event], "mined again in another block", now_ms)
     if event.state not in {*events.GONE, "seen"}:
@@ -57,6 +61,16 @@ def _known(db: Session, chain_id: int, payment: Payment) -> MoneyEvent | None:
     return db.exec(query).one_or_none()
 
 
+def _rail(db: Session, chain_id: int, payment: Payment) -> str:
+    """Whether the payment is one that we ourselves put on the chain."""
+    ours = select(X402Payment.id).where(
+        X402Payment.chain_id == chain_id,
+        X402Payment.tx_hash == payment.tx_hash,
+        X402Payment.payer == payment.payer,
+    )
+    return "x402" if payment.asset == "usdc" and db.exec(ours).first() is not None else ""
+
+
 def _new(db: Session, chain_id: int, payment: Payment, now_ms: int) -> MoneyEvent:
     event = MoneyEvent(
         chain_id=chain_id,
@@ -72,6 +86,7 @@ def _new(db: Session, chain_id: int, payment: Payment, now_ms: int) -> MoneyEven
         block_hash=payment.block_hash,
         state="seen",
         seen_at_ms=now_ms,
+        rail=_rail(db, chain_id, payment),
         evidence={},
     )
     db.add(event)

@@ -135,6 +135,25 @@ def _confirmed(cursor: ChainCursor | None, event: MoneyEvent, confirmations: int
     )
 
 
+def drop_unwatched(deps: Deps, chain_id: int) -> int:
+    """Take back what was credited on one receipt and is not in the watcher's chain; returns how many events.
+
+    The watcher reads blocks whole: an event in a block that it is past, and that it did not find there, was
+    in another block of that height.
+    """
+    waiting = select(MoneyEvent).where(MoneyEvent.chain_id == chain_id, col(MoneyEvent.unwatched))
+    with deps.database.begin() as db:
+        if db.exec(waiting.limit(1)).first() is None:
+            return 0
+    with deps.database.begin() as db:
+        cursor = events.locked_cursor(db, chain_id)
+        if cursor is None or cursor.stopped_why:
+            return 0
+        lost = list(db.exec(waiting.where(MoneyEvent.block_number <= cursor.block_number)))
+        drop(db, lost, "the watcher does not find it in its block", deps.clock.now_ms())
+    return len(lost)
+
+
 def settle_final(deps: Deps, chain_id: int) -> int:
     """Mark credited events final that lie at or below the chain's finalized block; returns how many."""
     credited = select(MoneyEvent).where(MoneyEvent.chain_id == chain_id, MoneyEvent.state == "credited")

@@ -46,9 +46,11 @@ def decimals_of(settings: Settings, asset: str) -> int:
     return {"eth": ETH_DECIMALS, "usdc": USDC_DECIMALS, "axgt": settings.axgt.decimals}[asset]
 
 
-def rail_minimum(settings: Settings, asset: str) -> int:
+def rail_minimum(settings: Settings, asset: str, rail: str = "") -> int:
     """The least deposit of a rail without any discount, in the asset's smallest unit."""
     axgt = settings.axgt
+    if rail == "x402" and settings.x402 is not None:
+        return settings.x402.amounts[0]
     return {
         "eth": settings.eth.minimum_wei,
         "usdc": settings.usdc.minimum,
@@ -70,7 +72,7 @@ def own_addresses(settings: Settings, chain_id: int) -> set[str]:
     return {address.lower() for address in {*settings.chain_by_id(chain_id).wallets, *contracts}}
 
 
-def worth(deps: Deps, asset: str, payer: str | None, amount: int, at: Block) -> Verdict:
+def worth(deps: Deps, asset: str, payer: str | None, amount: int, at: Block, *, rail: str = "") -> Verdict:
     """What an amount of an asset is worth at a block, for a deposit and for a quote alike.
 
     Args:
@@ -79,6 +81,7 @@ def worth(deps: Deps, asset: str, payer: str | None, amount: int, at: Block) -> 
         payer: whose holder tier counts; None for tier 0.
         amount: in the asset's smallest unit.
         at: a block of the rail's chain.
+        rail: `x402`, or empty for a plain deposit.
 
     Returns:
         `credited` or `below_min`, with the evidence of a credit.
@@ -90,16 +93,18 @@ def worth(deps: Deps, asset: str, payer: str | None, amount: int, at: Block) -> 
     """
     price = price_of(deps, asset, at)  # type: ignore[arg-type]
     held = holding(deps, payer, at) if asset == "eth" and payer is not None else None
-    return valued(deps.settings, asset, amount, price, held)
+    return valued(deps.settings, asset, amount, price, held, rail=rail)
 
 
-def valued(settings: Settings, asset: str, amount: int, price: Trusted, held: Holding | None) -> Verdict:
+def valued(
+    settings: Settings, asset: str, amount: int, price: Trusted, held: Holding | None, *, rail: str = ""
+) -> Verdict:
     """`worth` once price and holding are known."""
     decimals, hour = decimals_of(settings, asset), settings.pricing.usd_per_gpu_hour
     discount = held.effective(settings).tier.discount_bps if held else 0
     bonus = settings.axgt.bonus_bps if asset == "axgt" else 0
     gpu_ms = credit_gpu_ms(amount, decimals, price.price, hour, discount, bonus_bps=bonus)
-    minimum = minimum_after_discount(rail_minimum(settings, asset), discount)
+    minimum = minimum_after_discount(rail_minimum(settings, asset, rail), discount)
     terms = {
         "token_decimals": decimals,
         "discount_bps": discount,
@@ -137,16 +142,16 @@ def value(deps: Deps, event: MoneyEvent, at: Block) -> Verdict:
         return _noted(int(event.amount), noted)
     amount = int(event.amount)
     try:
-        return worth(deps, event.asset, event.payer, amount, at)
+        return worth(deps, event.asset, event.payer, amount, at, rail=event.rail)
     except PriceUnavailable as error:
         return Verdict("price_pending", error.message, 0, {})
     except StateForgotten:
-        return _without_state(deps, event.asset, amount, at)
+        return _without_state(deps, event, amount, at)
 
 
-def _without_state(deps: Deps, asset: str, amount: int, at: Block) -> Verdict:
+def _without_state(deps: Deps, event: MoneyEvent, amount: int, at: Block) -> Verdict:
     try:
-        found = worth(deps, asset, None, amount, at)
+        found = worth(deps, event.asset, None, amount, at, rail=event.rail)
     except (PriceUnavailable, StateForgotten) as error:
         return Verdict("price_pending", error.message, 0, {})
     evidence = {**found.evidence, "holding": UNKNOWN_HOLDING}

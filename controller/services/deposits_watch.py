@@ -21,7 +21,7 @@ from controller.services.alerts import clear_alert, raise_alert
 from controller.services.deposits_drop import drop
 from controller.services.deposits_note import note_new
 from controller.services.deposits_record import record
-from controller.services.deposits_settle import settle_due, settle_final
+from controller.services.deposits_settle import drop_unwatched, settle_due, settle_final
 from controller.services.deposits_topup import top_up
 from controller.services.deps import Deps
 from controller.services.ports import Block, BlockMoney, Payment
@@ -69,7 +69,7 @@ def watch_once(deps: Deps, chain_id: int | None = None, *, at_most: int = BLOCKS
         return 0
     read, at = _follow(deps, chain_id, ancestor, _to(deps, chain_id, ancestor, head, at_most))
     note_new(deps, chain_id)
-    settled = settle_final(deps, chain_id) + settle_due(deps, chain_id, at)
+    settled = drop_unwatched(deps, chain_id) + settle_final(deps, chain_id) + settle_due(deps, chain_id, at)
     return read + settled + top_up(deps, chain_id)
 
 

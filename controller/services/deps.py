@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from controller.services.ports import ChainReader, Clock, Database, SignInVerifier, TicketSigner
+from controller.services.ports_settlement import Settler
 from controller.settings import Settings
 
 
@@ -13,7 +14,8 @@ from controller.settings import Settings
 class Deps:
     """Everything a service may touch. `new_id` makes random identifiers; tests make them predictable.
 
-    `chains` holds a reader for each configured chain, by chain id.
+    `chains` holds a reader for each configured chain, by chain id; `settler` is there
+    where x402 is configured.
     """
 
     settings: Settings
@@ -23,6 +25,7 @@ class Deps:
     tickets: TicketSigner
     sign_in: SignInVerifier
     new_id: Callable[[], str]
+    settler: Settler | None = None
 
     @property
     def chain(self) -> ChainReader:

@@ -246,9 +246,19 @@ class SignInVerifier(Protocol):
     """Checks signatures of plain and of contract wallets (EIP-1271, EIP-6492)."""
 
     def verify(
-        self, message: str, signature: str, *, domain: str, uri: str, chain_id: int, nonce: str
+        self,
+        message: str,
+        signature: str,
+        *,
+        domain: str,
+        uri: str,
+        chain_id: int,
+        nonce: str,
+        without_scheme: bool = False,
     ) -> SignedBy:
         """The wallet that signed an EIP-4361 message, lower case.
+
+        `without_scheme`: the text names no scheme, wherever the site is; x402's clients write none.
 
         Raises:
             SignInRefused: with the reason.

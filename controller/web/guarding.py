@@ -27,6 +27,8 @@ SAFE = ("GET", "HEAD", "OPTIONS")
 MACHINES = {"internal.guard_report", "internal.show_metrics", "files.healthz"}
 # Before or without a sign-in there is no token; these rest on Origin (and the pre-login cookie).
 WITHOUT_TOKEN = {"account.start_sign_in", "account.sign_in", "local.rpc", "local.faucet"}
+# Agents come without cookies: a payment, a signed text or a session token says who asks.
+AGENTS = {"x402.access", "x402.open_session", "x402.show_session", "x402.end_session", "x402.discover"}
 # sendBeacon cannot set headers.
 TOKEN_IN_BODY = {"api_sessions.close"}
 
@@ -49,7 +51,7 @@ def check_state_change() -> None:
         ForbiddenOrigin: another origin, or a missing or wrong token.
         SignInNeeded: a token is needed, and nobody is signed in.
     """
-    if request.method in SAFE or request.endpoint is None or request.endpoint in MACHINES:
+    if request.method in SAFE or request.endpoint is None or request.endpoint in MACHINES | AGENTS:
         return
     if request.headers.get("Origin") != deps().settings.web.origin:
         raise ForbiddenOrigin(reason="origin")

@@ -12,6 +12,7 @@ from controller.errors import AxonosError
 from controller.services.deps import Deps
 from controller.services.local_chain import LocalNode
 from controller.services.rate_board import RateBoard
+from controller.services.x402_desk import Desk
 from controller.web import (
     account,
     answers,
@@ -24,6 +25,7 @@ from controller.web import (
     internal,
     local,
     pages,
+    x402,
 )
 from controller.web.context import EXTENSION
 
@@ -39,6 +41,7 @@ def register(app: Flask, deps: Deps, node: LocalNode | None) -> None:
     extension: dict[str, Any] = {
         "deps": deps,
         "rate_board": RateBoard(deps),
+        "desk": Desk(deps),
         "web_key": settings.secrets.web_key.read_bytes(),
         "guard_token": settings.secrets.guard_token.read_text().strip(),
     }
@@ -52,7 +55,7 @@ def register(app: Flask, deps: Deps, node: LocalNode | None) -> None:
     app.register_error_handler(AxonosError, answers.on_axonos_error)
     app.register_error_handler(HTTPException, answers.on_http_error)
     app.register_error_handler(Exception, answers.on_crash)
-    for module in (pages, account, api_money, api_sessions, api_ssh_keys, api_statement, internal):
+    for module in (pages, account, api_money, api_sessions, api_ssh_keys, api_statement, internal, x402):
         app.register_blueprint(module.blueprint)
     app.register_blueprint(files.make_blueprint(settings.novnc_dir))
     if settings.local is not None and node is not None:

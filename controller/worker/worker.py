@@ -19,6 +19,7 @@ from controller.services import (
     reconcile,
     storage_bills,
     warnings,
+    x402_recover,
 )
 from controller.services.deps import Deps
 from controller.services.ports import Provisioner
@@ -113,6 +114,7 @@ def make_worker(
         Loop("invariants", lambda: invariants.check_due(deps), 60.0, stopping),
         Loop("clock", lambda: clock_loop.look(deps), 60.0, stopping),
         Loop("contract wallets", lambda: contract_sessions.recheck(deps), 60.0, stopping),
+        *([Loop("settlements", lambda: x402_recover.recover(deps), 2.0, stopping)] if settings.x402 else []),
         *chain_loops(deps, stopping),
     )
     return Worker(deps, runs, loops, stopping, wakeups)

@@ -46,9 +46,14 @@ def run(node_folder: Path, folder: Path, port: int) -> None:
 @cli.command()
 @click.option("--dir", "folder", type=_folder, required=True, help="Where deployment.json is written.")
 @click.option("--faucet-key", type=click.Path(dir_okay=False, path_type=Path), required=True)
+@click.option(
+    "--gas-for",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Key file of the account that settles x402 payments: it is given gas money.",
+)
 @click.option("--rpc", "rpc_url", default="http://127.0.0.1:8545", show_default=True)
 @click.option("--wait", "wait_s", type=float, default=30, show_default=True, help="Seconds for the node.")
-def deploy(folder: Path, faucet_key: Path, rpc_url: str, wait_s: float) -> None:
+def deploy(folder: Path, faucet_key: Path, gas_for: Path | None, rpc_url: str, wait_s: float) -> None:
     """Place the contracts and write deployment.json; prints whether anything changed.
 
     Missing keys are made: the faucet's in the given file, the revenue wallet's in DIR/revenue_key.
@@ -61,6 +66,8 @@ def deploy(folder: Path, faucet_key: Path, rpc_url: str, wait_s: float) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     revenue = contracts.read_key(folder / "revenue_key").address
     deployment, changed = contracts.deploy(rpc, faucet=contracts.read_key(faucet_key), revenue_wallet=revenue)
+    if gas_for is not None:
+        changed |= contracts.give_gas(rpc, contracts.read_key(gas_for).address, folder / "settlement_address")
     written = contracts.write(deployment, folder / "deployment.json")
     click.echo("changed" if changed or written else "unchanged")
 

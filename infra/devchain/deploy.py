@@ -125,6 +125,15 @@ def deploy(rpc: Rpc, *, faucet: LocalAccount, revenue_wallet: str) -> tuple[Depl
     return deployment, any(done)
 
 
+def give_gas(rpc: Rpc, address: str, record: Path) -> bool:
+    """Fill an account that pays for transactions, and write its address down. Returns whether it was poor."""
+    poor = int(rpc("eth_getBalance", address, "latest"), 16) < _POOR_WEI
+    if poor:
+        rpc("anvil_setBalance", address, hex(FAUCET_WEI))
+    record.write_text(f"{address}\n")
+    return poor
+
+
 def write(deployment: Deployment, path: Path) -> bool:
     """Write deployment.json, atomically. Returns whether its content changed."""
     text = json.dumps(asdict(deployment), indent=1) + "\n"

@@ -81,6 +81,8 @@ CREATE TABLE money_event (
     look_again_ms BIGINT,
     noted BOOLEAN NOT NULL,
     top_up_due BOOLEAN NOT NULL,
+    rail VARCHAR(8) NOT NULL,
+    unwatched BOOLEAN NOT NULL,
     evidence JSONB NOT NULL,
     seal VARCHAR(64) DEFAULT '' NOT NULL,
     CONSTRAINT pk_money_event PRIMARY KEY (id),
@@ -93,6 +95,7 @@ CREATE INDEX ix_money_event_payer ON money_event (payer);
 CREATE INDEX ix_money_event_state ON money_event (state);
 CREATE INDEX ix_money_event_beneficiary ON money_event (beneficiary);
 CREATE INDEX ix_money_event_sender_nonce ON money_event (sender, nonce);
+CREATE INDEX ix_money_event_unwatched ON money_event (chain_id) WHERE unwatched;
 CREATE INDEX ix_money_event_top_up_due ON money_event (chain_id) WHERE top_up_due;
 
 CREATE TABLE operator_alert (
@@ -393,6 +396,64 @@ CREATE TABLE hold (
 );
 CREATE INDEX ix_hold_account_id ON hold (account_id);
 CREATE UNIQUE INDEX uq_hold_open ON hold (session_id) WHERE released_at_ms IS NULL;
+
+CREATE TABLE session_token (
+    token_hash VARCHAR(64) NOT NULL,
+    wallet VARCHAR(42) NOT NULL,
+    session_id VARCHAR(36) NOT NULL,
+    created_at_ms BIGINT NOT NULL,
+    CONSTRAINT pk_session_token PRIMARY KEY (token_hash),
+    CONSTRAINT fk_session_token_wallet_wallet FOREIGN KEY(wallet) REFERENCES wallet (address)
+);
+CREATE INDEX ix_session_token_created_at_ms ON session_token (created_at_ms);
+
+CREATE TABLE used_nonce (
+    nonce VARCHAR NOT NULL,
+    expires_at_ms BIGINT NOT NULL,
+    CONSTRAINT pk_used_nonce PRIMARY KEY (nonce)
+);
+CREATE INDEX ix_used_nonce_expires_at_ms ON used_nonce (expires_at_ms);
+
+CREATE TABLE settlement_sender (
+    chain_id BIGINT NOT NULL,
+    address VARCHAR(42) NOT NULL,
+    next_nonce BIGINT NOT NULL,
+    CONSTRAINT pk_settlement_sender PRIMARY KEY (chain_id, address),
+    CONSTRAINT ck_settlement_sender_nonce CHECK (next_nonce >= 0)
+);
+
+-- One row for each authorization that is to be settled, written before its transaction is sent.
+CREATE TABLE x402_payment (
+    id BIGSERIAL NOT NULL,
+    chain_id BIGINT NOT NULL,
+    payer VARCHAR(42) NOT NULL,
+    auth_nonce VARCHAR(66) NOT NULL,
+    amount NUMERIC(78, 0) NOT NULL,
+    valid_before_s BIGINT NOT NULL,
+    wanted VARCHAR(64) NOT NULL,
+    idempotency_hash VARCHAR(64) NOT NULL,
+    session_id VARCHAR(36) NOT NULL,
+    state VARCHAR NOT NULL,
+    why VARCHAR NOT NULL,
+    sender VARCHAR(42) NOT NULL,
+    sender_nonce BIGINT NOT NULL,
+    raw VARCHAR NOT NULL,
+    tx_hash VARCHAR(66) NOT NULL,
+    gas_wei NUMERIC(78, 0) NOT NULL,
+    created_at_ms BIGINT NOT NULL,
+    sent_at_ms BIGINT,
+    decided_at_ms BIGINT,
+    seal VARCHAR(64) DEFAULT '' NOT NULL,
+    CONSTRAINT pk_x402_payment PRIMARY KEY (id),
+    CONSTRAINT uq_x402_payment_session_id UNIQUE (session_id),
+    CONSTRAINT ck_x402_payment_state CHECK (state IN ('signed', 'settled', 'reverted', 'unsent', 'skipped')),
+    CONSTRAINT ck_x402_payment_positive CHECK (amount >= 0)
+);
+CREATE UNIQUE INDEX uq_x402_payment_authorization ON x402_payment (chain_id, payer, auth_nonce) WHERE state IN ('signed', 'settled');
+CREATE UNIQUE INDEX uq_x402_payment_sender_nonce ON x402_payment (chain_id, sender, sender_nonce) WHERE state IN ('signed', 'settled', 'reverted', 'skipped');
+CREATE INDEX ix_x402_payment_tx_hash ON x402_payment (tx_hash);
+CREATE INDEX ix_x402_payment_open ON x402_payment (id) WHERE state = 'signed';
+CREATE INDEX ix_x402_payment_created_at_ms ON x402_payment (created_at_ms);
 
 CREATE TABLE home (
     wallet VARCHAR(42) NOT NULL,

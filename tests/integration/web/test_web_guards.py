@@ -10,7 +10,7 @@ from web_kit import ALICE, BOB, ORIGIN, Site
 
 from controller.errors import DatabaseUnavailable
 from controller.services import rates, sessions
-from controller.web.guarding import MACHINES, WITHOUT_TOKEN
+from controller.web.guarding import AGENTS, MACHINES, WITHOUT_TOKEN
 
 pytestmark = pytest.mark.integration
 # What a stranger may read. Nothing of a wallet is in it.
@@ -18,8 +18,9 @@ PUBLIC = {"/api/v1/config", "/api/v1/rates", "/api/v1/profiles"}
 
 
 def state_changes(site: Site) -> list[tuple[str, str]]:
-    """Every route that takes POST, as (endpoint, path)."""
+    """Every route for browsers that takes POST, as (endpoint, path)."""
     rules = [r for r in site.app.url_map.iter_rules() if "POST" in (r.methods or ())]
+    rules = [r for r in rules if r.endpoint not in AGENTS]
     assert len(rules) > 10
     return [(r.endpoint, r.rule.replace("<session_id>", "s-1")) for r in rules]
 
@@ -27,6 +28,7 @@ def state_changes(site: Site) -> list[tuple[str, str]]:
 def private_reads(site: Site) -> list[str]:
     """Every route of the API that answers GET and is not named as public: a new one is private here."""
     rules = [r for r in site.app.url_map.iter_rules() if "GET" in (r.methods or ())]
+    rules = [r for r in rules if r.endpoint not in AGENTS]
     paths = {r.rule for r in rules if r.rule.startswith("/api/")} - PUBLIC
     assert {"/api/v1/me", "/api/v1/deposits", "/api/v1/statement", "/api/v1/statement.csv"} < paths
     return sorted(re.sub("<[^>]+>", "q-1", path) for path in paths)
@@ -55,6 +57,15 @@ def test_no_state_changes_without_the_sessions_token(local_site: Site, token: st
             answer = browser.post(path, {}, {"X-CSRF-Token": token})
             assert code(answer) == (403, "forbidden_origin"), path
             assert answer.json["error"]["reason"] == "csrf"
+
+
+def test_a_cookie_opens_nothing_that_is_for_agents(site: Site) -> None:
+    """Those routes ask for no origin: a cookie that a browser adds by itself must not count there."""
+    browser = site.browser().sign_in()
+    for rule in site.app.url_map.iter_rules():
+        if rule.endpoint in AGENTS and rule.rule.startswith("/api/"):
+            ask = browser.post if "POST" in (rule.methods or ()) else browser.get
+            assert ask(rule.rule).status_code in (401, 402, 409), rule.rule
 
 
 def test_another_visitors_token_does_not_help(site: Site) -> None:

@@ -24,6 +24,7 @@ options:
   rpc_url: {description: The local node., type: str, required: true}
   folder: {description: The chain's folder; C(deployment.json) lies in it., type: path, required: true}
   faucet_key: {description: File with the faucet's key., type: path, required: true}
+  settlement_key: {description: File with the key of x402 settlements., type: path, required: true}
   user: {description: The chain's system user., type: str, required: true}
   python: {description: The platform's interpreter., type: path, required: true}
 """
@@ -33,6 +34,7 @@ EXAMPLES = r"""
     rpc_url: http://127.0.0.1:8545
     folder: /var/lib/axonos/chain
     faucet_key: /var/lib/axonos/secrets/faucet_key
+    settlement_key: /var/lib/axonos/secrets/settlement_key
     user: axonos
     python: /var/lib/axonos/venv/bin/python
 """
@@ -44,7 +46,8 @@ CONTRACTS = (
     *("forwarder", "fake_token", "wallet_factory", "multicall3"),
 )
 ARGUMENTS = {
-    name: {"type": "str", "required": True} for name in ("rpc_url", "folder", "faucet_key", "user", "python")
+    name: {"type": "str", "required": True}
+    for name in ("rpc_url", "folder", "faucet_key", "settlement_key", "user", "python")
 }
 
 
@@ -75,7 +78,18 @@ def _problem(rpc_url: str, record: Path) -> str | None:
         for name in CONTRACTS
         if name not in known or _ask(rpc_url, "eth_getCode", known[name], "latest") in {"", "0x"}
     ]
-    return f"missing: {', '.join(missing)}" if missing else None
+    if missing:
+        return f"missing: {', '.join(missing)}"
+    return (
+        None if _has_gas(rpc_url, record.with_name("settlement_address")) else "settlements have no gas money"
+    )
+
+
+def _has_gas(rpc_url: str, address: Path) -> bool:
+    return (
+        address.exists()
+        and int(_ask(rpc_url, "eth_getBalance", address.read_text().strip(), "latest"), 16) > 0
+    )
 
 
 def _deploy(params: dict[str, str]) -> None:
@@ -93,6 +107,7 @@ def _deploy(params: dict[str, str]) -> None:
                 "deploy",
             ),
             *("--dir", params["folder"], "--faucet-key", params["faucet_key"], "--rpc", params["rpc_url"]),
+            *("--gas-for", params["settlement_key"]),
         ]
     )
 
