@@ -277,6 +277,7 @@ def platform_running(deps: Deps, chain: Chain, *, gpus: int = 8) -> Iterator[Pla
     app = create_app(deps)
     platform = Platform(deps, chain, app)
     server = make_server("127.0.0.1", deps.settings.web.port, app, threaded=True)
+    server.daemon_threads = False  # so that closing the server waits for requests on their way
     over = threading.Event()
 
     def work() -> None:
