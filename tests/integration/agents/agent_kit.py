@@ -30,6 +30,7 @@ from x402.mechanisms.evm.signers import EthAccountSigner
 
 from controller.adapters import wiring
 from controller.adapters.clock import SystemClock
+from controller.adapters.sign_in import SiweVerifier
 from controller.app import create_app
 from controller.models import MoneyEvent, OperatorAlert, X402Payment
 from controller.services import deposits, guard_reports, hosts, ledger, placing, run_work, runs
@@ -78,7 +79,9 @@ def deps_for(settings: Settings, database: Any) -> Deps:
     """The real ports, on a test's own database."""
     made = wiring.make_deps(settings)
     made.database.engine.dispose()  # type: ignore[attr-defined]
-    return replace(made, database=database, clock=SystemClock())
+    clock, nodes = SystemClock(), {chain.chain_id: chain.rpc_urls for chain in settings.chains}
+    # The verifier's own clock would open the first database again.
+    return replace(made, database=database, clock=clock, sign_in=SiweVerifier(clock, nodes))
 
 
 @dataclass
