@@ -49,6 +49,20 @@ class SignInNeeded(Refused):
     status = 401
 
 
+class TokenRefused(Refused):
+    """This API token is unknown or was taken back. Make a new one on the site."""
+
+    code = "token_refused"
+    status = 401
+
+
+class ScopeNeeded(Refused):
+    """This API token may not do that. Sign in on the site, or make a token with the scope that is named."""
+
+    code = "scope_needed"
+    status = 403
+
+
 class ForbiddenOrigin(Refused):
     """This request did not come from the site's own pages."""
 
@@ -107,6 +121,13 @@ class TooManySshKeys(Refused):
     """Your key list is full. Remove a key that you do not use any more."""
 
     code = "too_many_ssh_keys"
+    status = 409
+
+
+class TooManyTokens(Refused):
+    """Your wallet has as many API tokens as it may. Take back one that you do not use any more."""
+
+    code = "too_many_tokens"
     status = 409
 
 

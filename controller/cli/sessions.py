@@ -10,6 +10,8 @@ from controller.cli.output import connect, instant, json_option, minutes, print_
 from controller.services import session_admin as service
 from controller.services import start_times
 
+KINDS = {"ssh": "shell"}
+
 
 @click.group()
 def sessions() -> None:
@@ -31,13 +33,16 @@ def list_(*, every: bool, limit: int, as_json: bool) -> None:
             line.session.id,
             line.wallet,
             line.session.profile,
+            KINDS.get(line.session.kind, line.session.kind),
             _state(line),
             minutes(line.session.billed_gpu_ms),
             line.session.queue_reason or line.session.why,
         )
         for line in found
     ]
-    print_table(("SESSION", "WALLET", "PROFILE", "STATE", "MINUTES", "WHY"), rows, empty="No sessions.")
+    print_table(
+        ("SESSION", "WALLET", "PROFILE", "KIND", "STATE", "MINUTES", "WHY"), rows, empty="No sessions."
+    )
 
 
 @sessions.command()
@@ -50,7 +55,9 @@ def show(session_id: str, *, as_json: bool) -> None:
         print_json(found)
         return
     session = found.session
-    click.echo(f"{session.id}: {session.state}, {session.profile} ({session.gpus} GPUs) of {found.wallet}")
+    kind = KINDS.get(session.kind, session.kind)
+    size = f"{kind} {session.profile} ({session.gpus} GPUs)"
+    click.echo(f"{session.id}: {session.state}, {size} of {found.wallet}")
     click.echo(f"slot {found.slot or '-'}, billed {minutes(session.billed_gpu_ms)} minutes. {session.why}")
     events = [(instant(e["at_ms"]), e["event"], e["to_state"]) for e in found.events]
     print_table(("AT (UTC)", "EVENT", "STATE"), events, empty="No events.")

@@ -13,11 +13,12 @@ from controller.models.queue import Promise, QueuePlace
 from controller.models.quotes import Quote
 from controller.models.runs import Run, RunEvent
 from controller.models.sessions import DesktopWarning, GpuSession, SessionEvent
-from controller.models.wallets import RateLimit, SignInNonce, SshKey, Wallet, WebSession
+from controller.models.wallets import ApiToken, RateLimit, SignInNonce, SshKey, Wallet, WebSession
 from controller.models.x402 import SessionToken, SettlementSender, UsedNonce, X402Payment
 
 __all__ = [
     "Account",
+    "ApiToken",
     "ChainCursor",
     "ChainHeader",
     "ClockAnchor",

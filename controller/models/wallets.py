@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Index, UniqueConstraint
+from sqlalchemy import CheckConstraint, Index, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 from controller.models.base import bigint
@@ -57,6 +57,30 @@ class SshKey(SQLModel, table=True):
     public_key: str
     fingerprint: str
     created_at_ms: int = bigint()
+
+
+class ApiToken(SQLModel, table=True):
+    """A wallet's API token: the SHA-256 of its text, its scopes with spaces between, its end.
+
+    The last three columns are those of the browser's session that made it (`WebSession`).
+    """
+
+    __tablename__ = "api_token"
+    __table_args__ = (
+        CheckConstraint("scopes <> ''", name="scopes"),
+        Index("ix_api_token_recheck", "recheck_at_ms"),
+    )
+    id: str = Field(primary_key=True, max_length=36)
+    wallet: str = Field(foreign_key="wallet.address", index=True, max_length=42)
+    name: str = Field(max_length=60)
+    token_hash: str = Field(unique=True, max_length=64)
+    scopes: str
+    created_at_ms: int = bigint()
+    expires_at_ms: int = bigint()
+    last_used_at_ms: int | None = bigint(default=None, nullable=True)
+    contract_digest: str | None = Field(default=None, max_length=66)
+    contract_signature: str | None = Field(default=None)
+    recheck_at_ms: int | None = bigint(default=None, nullable=True)
 
 
 class RateLimit(SQLModel, table=True):

@@ -25,7 +25,7 @@ USED = "used:compute"
 
 _RUNNING = text(
     """
-    SELECT s.id, s.wallet, s.profile, s.gpus, s.billed_to_ms, s.bill_until_ms, s.closed_at_ms,
+    SELECT s.id, s.wallet, s.profile, s.kind, s.gpus, s.billed_to_ms, s.bill_until_ms, s.closed_at_ms,
            s.detached, s.seen_at_ms,
            slot.last_alive_ms, coalesce(a.credits - a.debits, 0) AS balance
     FROM gpu_session s
@@ -58,6 +58,7 @@ class Metered:
     id: str
     wallet: str
     profile: str
+    kind: str
     window: Window
 
 
@@ -77,7 +78,7 @@ def settle(db: Session, row: GpuSession, now_ms: int, absence_ms: int | None = N
     balance = ledger.balance(db, row.wallet).gpu_ms
     window = metering.settle(row.billed_to_ms, until, balance, row.gpus)
     if window:
-        _charge(db, [Metered(row.id, row.wallet, row.profile, window)], now_ms)
+        _charge(db, [Metered(row.id, row.wallet, row.profile, row.kind, window)], now_ms)
         row.billed_to_ms = window.to_ms
         db.add(row)
         db.flush()
@@ -144,7 +145,7 @@ def _due(db: Session, absence_ms: int) -> list[Metered]:
         window = metering.settle(row.billed_to_ms, until, balance, row.gpus)
         if window:
             left[row.wallet] = balance - window.charge_gpu_ms
-            due.append(Metered(row.id, row.wallet, row.profile, window))
+            due.append(Metered(row.id, row.wallet, row.profile, row.kind, window))
     return due
 
 
@@ -162,6 +163,7 @@ def _charge(db: Session, metered: Sequence[Metered], now_ms: int) -> None:
             evidence={
                 "session": m.id,
                 "profile": m.profile,
+                "kind": m.kind,
                 "gpus": m.window.gpus,
                 "from_ms": m.window.from_ms,
                 "to_ms": m.window.to_ms,

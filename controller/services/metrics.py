@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from controller.services import pool, queue_promises, start_times
+from controller.services import pool, queue_promises, session_admin, start_times
 from controller.services.deps import Deps
 from controller.services.queue_promises import PromiseCount
 
@@ -12,11 +12,15 @@ LAST_STARTS = 200
 
 
 def text(deps: Deps) -> str:
-    """All figures: the pool, and the stages of the last starts."""
+    """All figures: live sessions by kind and state, the pool, and the stages of the last starts."""
     with deps.database.begin() as db:
         waiting = pool.list_waiting(db)
         promises = queue_promises.counted(db)
-    lines = ["# TYPE axonos_pool_desktops gauge"]
+        live = session_admin.live_by_kind(db)
+    lines = ["# TYPE axonos_sessions gauge"]
+    for (kind, state), number in sorted(live.items()):
+        lines.append(f'axonos_sessions{{kind="{kind}",state="{state}"}} {number}')
+    lines += ["# TYPE axonos_pool_desktops gauge"]
     count = Counter((one.profile, one.state) for one in waiting)
     for (profile, state), number in sorted(count.items()):
         lines.append(f'axonos_pool_desktops{{profile="{profile}",state="{state}"}} {number}')

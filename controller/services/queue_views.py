@@ -38,7 +38,9 @@ def told(db: Session, row: GpuSession, view: SessionView, now_ms: int) -> Sessio
     if row.state == "queued":
         return replace(view, queue=_queue(db, row, place, now_ms))
     if row.state in ("starting", "running", "grace") and place.until_ms is not None:
-        return replace(view, guarantee=_guarantee(db, row, place))
+        found = _guarantee(db, row, place)
+        ends = [at for at in (view.ends_at_ms, found.until_ms) if at is not None]
+        return replace(view, guarantee=found, ends_at_ms=min(ends) if view.ends_at_ms else None)
     return view
 
 

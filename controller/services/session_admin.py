@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy import func
 from sqlmodel import Session, col, select
 
 from controller.domain.lifecycle import LIVE
@@ -43,6 +44,15 @@ def list_sessions(deps: Deps, *, live_only: bool = True, limit: int = 100) -> li
         query = query.where(col(GpuSession.state).in_(sorted(LIVE)))
     with deps.database.begin() as db:
         return [SessionLine(row.wallet, view(db, row)) for row in db.exec(query).all()]
+
+
+def live_by_kind(db: Session) -> dict[tuple[str, str], int]:
+    """How many sessions are live, by kind (`desktop`, `shell`) and state."""
+    live = select(GpuSession.kind, GpuSession.state, func.count()).where(
+        col(GpuSession.state).in_(sorted(LIVE))
+    )
+    found = db.exec(live.group_by(GpuSession.kind, GpuSession.state)).all()
+    return {("shell" if kind == "ssh" else kind, state): count for kind, state, count in found}
 
 
 def story(deps: Deps, session_id: str) -> SessionStory:

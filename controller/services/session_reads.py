@@ -9,8 +9,9 @@ from sqlmodel import Session, col, select
 
 from controller.domain.idle import told_end_ms
 from controller.domain.lifecycle import FINAL, LIVE
+from controller.domain.metering import exhausts_at
 from controller.models import GpuSession, Run, RunEvent, WarmDesktop
-from controller.services import queue_views, ssh_access
+from controller.services import ledger, queue_views, ssh_access
 from controller.services.deps import Deps
 from controller.services.end_words import ADVICE
 from controller.services.metering import billed_gpu_ms
@@ -68,7 +69,17 @@ def view(db: Session, row: GpuSession) -> SessionView:
         opened_at_ms=row.opened_at_ms,
         idle_minutes=row.idle_minutes,
         ssh=ssh_access.address(db, row) if row.kind == "ssh" and row.state in LIVE else None,
+        ends_at_ms=_ends_at_ms(db, row),
     )
+
+
+def _ends_at_ms(db: Session, row: GpuSession) -> int | None:
+    """When it ends unless its wallet pays, its guarantee left aside."""
+    if row.state == "grace":
+        return row.grace_until_ms
+    if row.state != "running" or row.billed_to_ms is None:
+        return None
+    return exhausts_at(row.billed_to_ms, ledger.balance(db, row.wallet).gpu_ms, row.gpus)
 
 
 def _position(db: Session, row: GpuSession) -> int:

@@ -85,6 +85,8 @@ class SessionView:
     `kind` is desktop or ssh; `ssh` is None for a desktop, and until a shell has its host. `idle_minutes`: how
     long its owner lets it be idle, 0 for ever; `idle_ends_at_ms` as in `Meter`, of the live one. `queue` is
     there while it waits, `guarantee` while it holds GPUs that are promised to somebody else later.
+    `ends_at_ms`: when its balance is used up, its grace is over or its guarantee ends, as things stand; None
+    while not up.
     """
 
     id: str
@@ -104,6 +106,7 @@ class SessionView:
     kind: str
     opened_at_ms: int | None
     ssh: SshView | None
+    ends_at_ms: int | None
     idle_minutes: int = 0
     idle_ends_at_ms: int | None = None
     queue: QueueView | None = None

@@ -142,8 +142,7 @@ def who(deps: Deps, token: str | None) -> Visitor | None:
     now_ms = deps.clock.now_ms()
     if row is None or row.expires_at_ms <= now_ms:
         return None
-    # Nobody asked the contract again: better signed out than signed in on an old word.
-    if row.recheck_at_ms is not None and row.recheck_at_ms + contract_sessions.RECHECK_MS <= now_ms:
+    if contract_sessions.forgotten(row.recheck_at_ms, now_ms):
         return None
     return Visitor(row.wallet, row.csrf_token, row.expires_at_ms)
 

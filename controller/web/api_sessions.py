@@ -4,50 +4,67 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, request
 
-from controller.domain.tabs import MAX_TAB, is_tab
-from controller.errors import BadInput
-from controller.services import sessions
-from controller.services.public_keys import MAX_KEY_CHARS
-from controller.web.answers import answer
-from controller.web.context import (
-    deps,
-    flag_field,
-    optional_number,
-    optional_text,
-    text_field,
-    wallet,
-    wallet_or_none,
+from controller.errors import (
+    BadSshKey,
+    NotEnoughCredit,
+    NotYours,
+    ProfileTooLarge,
+    SessionAlreadyLive,
+    ShownElsewhere,
+    SshKeyNeeded,
+    UnknownProfile,
+    WrongState,
 )
+from controller.services import sessions
+from controller.web import bodies, shapes
+from controller.web.answers import answer
+from controller.web.bodies import asked
+from controller.web.context import deps, wallet, wallet_or_none
 from controller.web.guarding import limited
+from controller.web.operations import operation
 
 blueprint = Blueprint("api_sessions", __name__, url_prefix="/api/v1")
 
 
 def tab() -> sessions.Tab:
     """Which tab asks; a body without it is a program's. Raises BadInput."""
-    name = optional_text("tab", limit=MAX_TAB) or ""
-    if name and not is_tab(name):
-        raise BadInput("`tab` must be letters, digits and hyphens.", field="tab")
-    return sessions.Tab(name, looks=flag_field("view_only"), takes=flag_field("take"))
+    said = asked(bodies.TabWords)
+    return sessions.Tab(said.tab or "", looks=said.view_only, takes=said.take)
 
 
 @blueprint.get("/profiles")
+@operation("The sizes there are, and which start at once", shapes.Profiles, scope="account:read", public=True)
 def profiles() -> Response:
-    return answer({"profiles": sessions.profiles(deps(), wallet_or_none())})
+    return answer(shapes.Profiles(sessions.profiles(deps(), wallet_or_none())))
 
 
 @blueprint.post("/sessions")
 @limited("claim", 30)
+@operation(
+    "Claim a session: it starts at once, or takes a place in the queue",
+    sessions.SessionView,
+    UnknownProfile,
+    ProfileTooLarge,
+    NotEnoughCredit,
+    SessionAlreadyLive,
+    BadSshKey,
+    SshKeyNeeded,
+    NotYours,
+    status=201,
+    takes=bodies.Claim,
+    scope="sessions:write",
+)
 def claim() -> Response:
+    want = asked(bodies.Claim)
     view = sessions.claim(
         deps(),
         wallet(),
-        text_field("profile"),
-        fresh_start=flag_field("fresh_start"),
-        kind=optional_text("kind") or "desktop",
-        ssh_key=optional_text("ssh_key", limit=MAX_KEY_CHARS),
-        accept_bounded=flag_field("accept_bounded"),
-        accept_until_ms=optional_number("accept_until_ms"),
+        want.profile,
+        fresh_start=want.fresh_start,
+        kind=want.kind or "desktop",
+        ssh_key=want.ssh_key,
+        accept_bounded=want.accept_bounded,
+        accept_until_ms=want.accept_until_ms,
     )
     return answer(view, 201)
 
@@ -72,45 +89,83 @@ def accept(session_id: str) -> Response:
 
 
 @blueprint.get("/sessions/current")
+@operation("The live session, or what ran last", shapes.Current, scope="sessions:read")
 def current() -> Response:
     live = sessions.current(deps(), wallet())
-    return answer({"session": live, "saved": None if live else sessions.saved(deps(), wallet())})
+    return answer(shapes.Current(live, None if live else sessions.saved(deps(), wallet())))
 
 
 @blueprint.post("/sessions/<session_id>/heartbeat")
+@operation(
+    "Somebody watches; settles the meter up to now",
+    sessions.Meter,
+    takes=bodies.TabWords,
+    scope="sessions:write",
+)
 def heartbeat(session_id: str) -> Response:
     return answer(sessions.heartbeat(deps(), wallet(), session_id, tab()))
 
 
 @blueprint.post("/sessions/<session_id>/detach")
+@operation("Leave a desktop running, and billed", sessions.SessionView, WrongState, scope="sessions:write")
 def detach(session_id: str) -> Response:
     return answer(sessions.detach(deps(), wallet(), session_id))
 
 
 @blueprint.post("/sessions/<session_id>/attach")
+@operation(
+    "Return to a desktop",
+    sessions.SessionView,
+    WrongState,
+    ShownElsewhere,
+    takes=bodies.TabWords,
+    scope="sessions:write",
+)
 def attach(session_id: str) -> Response:
     return answer(sessions.attach(deps(), wallet(), session_id, tab()))
 
 
 @blueprint.post("/sessions/<session_id>/close")
+@operation(
+    "Ends the session unless somebody returns within the window",
+    sessions.SessionView,
+    WrongState,
+    ShownElsewhere,
+    takes=bodies.TabWords,
+    scope="sessions:write",
+)
 def close(session_id: str) -> Response:
     return answer(sessions.close(deps(), wallet(), session_id, tab()))
 
 
 @blueprint.post("/sessions/<session_id>/end")
+@operation("End the session, or leave the queue; files stay", sessions.SessionView, scope="sessions:write")
 def end(session_id: str) -> Response:
     return answer(sessions.end(deps(), wallet(), session_id))
 
 
 @blueprint.post("/sessions/<session_id>/idle")
+@operation(
+    "After how long without use it ends; 0 is never",
+    sessions.SessionView,
+    WrongState,
+    takes=bodies.IdleWish,
+    scope="sessions:write",
+)
 def idle(session_id: str) -> Response:
-    minutes = optional_number("minutes")
-    if minutes is None:
-        raise BadInput("`minutes` is missing; 0 is for ever.", field="minutes")
+    minutes = asked(bodies.IdleWish).minutes
     return answer(sessions.choose_idle(deps(), wallet(), session_id, minutes))
 
 
 @blueprint.post("/sessions/<session_id>/stream")
 @limited("stream", 120)
+@operation(
+    "Where the desktop's stream is, and a ticket that opens it once",
+    sessions.StreamView,
+    WrongState,
+    ShownElsewhere,
+    takes=bodies.TabWords,
+    scope="sessions:write",
+)
 def stream(session_id: str) -> Response:
     return answer(sessions.stream(deps(), wallet(), session_id, tab()))

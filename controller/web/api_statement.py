@@ -6,26 +6,52 @@ import csv
 import io
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 from flask import Blueprint, Response
 
 from controller.domain.assign_deposit import Assignment
-from controller.errors import BadInput
+from controller.errors import (
+    AssignmentRefused,
+    ChainUnavailable,
+    NodesDisagree,
+    NotYours,
+    SignInRefused,
+    StateForgotten,
+)
 from controller.services import assignments
 from controller.services import statement as service
 from controller.services.deps import Deps
+from controller.web import bodies, shapes
 from controller.web.answers import answer
-from controller.web.context import body, deps, number_arg, text_field, wallet
+from controller.web.bodies import asked
+from controller.web.context import deps, number_arg, wallet
 from controller.web.guarding import limited
+from controller.web.operations import operation
 from controller.web.statement_words import safe_cell, what_of, why_of
 
 COLUMNS = ("at_ms", "kind", "gpu_ms", "balance_after_gpu_ms", "what", "reason", "why")
+
+
+@dataclass(frozen=True)
+class StatementFile:
+    """Every transfer of a wallet, newest first."""
+
+    wallet: str
+    lines: list[service.StatementLine]
+
+
 blueprint = Blueprint("api_statement", __name__, url_prefix="/api/v1")
 
 
 @blueprint.get("/statement")
 @limited("statement", 120)
+@operation(
+    "Single transfers with their reason, newest first",
+    service.StatementPage,
+    query=bodies.Page,
+    scope="account:read",
+)
 def statement() -> Response:
     before, limit = number_arg("before"), number_arg("limit")
     return answer(service.page(deps(), wallet(), before, limit or service.PAGE))
@@ -33,46 +59,52 @@ def statement() -> Response:
 
 @blueprint.get("/statement.csv")
 @limited("statement-export", 12)
+@operation("Every transfer, for a spreadsheet", "text/csv", scope="account:read")
 def statement_csv() -> Response:
     return _file(_csv(deps(), wallet()), "text/csv", "csv")
 
 
 @blueprint.get("/statement.json")
 @limited("statement-export", 12)
+@operation("Every transfer", StatementFile, scope="account:read")
 def statement_json() -> Response:
     return _file(_json(deps(), wallet()), "application/json", "json")
 
 
 @blueprint.post("/deposits/assign/words")
 @limited("assign", 20)
+@operation(
+    "What a deposit's payer signs to give it away",
+    shapes.TypedData,
+    AssignmentRefused,
+    takes=bodies.AssignmentWords,
+)
 def assign_words() -> Response:
     wallet()
-    words = (text_field("tx_hash", limit=80), text_field("event_index", limit=130))
-    return answer(assignments.words(deps(), _whole("chain_id"), *words, text_field("beneficiary", limit=42)))
+    of = asked(bodies.AssignmentWords)
+    words = assignments.words(deps(), of.chain_id, of.tx_hash, of.event_index, of.beneficiary)
+    return answer(shapes.TypedData(**words))
 
 
 @blueprint.post("/deposits/assign")
 @limited("assign", 20)
+@operation(
+    "Give a deposit away by its payer's signature, once",
+    assignments.AssignmentView,
+    AssignmentRefused,
+    SignInRefused,
+    NotYours,
+    ChainUnavailable,
+    NodesDisagree,
+    StateForgotten,
+    takes=bodies.SignedAssignment,
+)
 def assign() -> Response:
-    asked = Assignment(
-        chain_id=_whole("chain_id"),
-        tx_hash=text_field("tx_hash", limit=80),
-        event_index=text_field("event_index", limit=130),
-        beneficiary=text_field("beneficiary", limit=42),
-        nonce=_whole("nonce"),
-        deadline_s=_whole("deadline"),
+    of = asked(bodies.SignedAssignment)
+    signed = Assignment(
+        of.chain_id, of.tx_hash, of.event_index, of.beneficiary, nonce=of.nonce, deadline_s=of.deadline
     )
-    signature = text_field("signature", limit=16_384)
-    return answer(assignments.assign(deps(), wallet(), asked, signature))
-
-
-def _whole(name: str) -> int:
-    """A whole number of the JSON body, as a number or, where it is large, as text; raises BadInput."""
-    value = body().get(name)
-    text = str(value)
-    if isinstance(value, bool) or not (text.isdecimal() and text.isascii() and len(text) <= 78):
-        raise BadInput(f"`{name}` must be a whole number.", field=name)
-    return int(text)
+    return answer(assignments.assign(deps(), wallet(), signed, of.signature))
 
 
 def _file(content: Iterator[str], mimetype: str, suffix: str) -> Response:
@@ -86,7 +118,7 @@ def _csv(to: Deps, owner: str) -> Iterator[str]:
     for line in service.export(to, owner):
         reason = safe_cell(why_of(line.kind, line.why, line.why, chains))
         evidence = json.dumps(line.why, sort_keys=True)
-        told = (line.at_ms, line.kind, line.gpu_ms, line.balance_after_gpu_ms, what_of(line.kind))
+        told = (line.at_ms, line.kind, line.gpu_ms, line.balance_after_gpu_ms, what_of(line.kind, line.why))
         yield _row((*told, reason, evidence))
 
 

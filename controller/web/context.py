@@ -43,8 +43,14 @@ def browser_hash() -> str:
     return wallets.hash_secret(value) if value else ""
 
 
+def api_token() -> str | None:
+    """The request's API token; only `/api/v1/` takes one, and only from this header."""
+    scheme, _, text = request.headers.get("Authorization", "").partition(" ")
+    return text.strip() if scheme.lower() == "bearer" and request.path.startswith("/api/v1/") else None
+
+
 def visitor_or_none() -> Visitor | None:
-    """Who asks, looked up once per request."""
+    """Who asks, looked up once per request; `guarding` has put it there already where a token speaks."""
     if "visitor" not in g:
         g.visitor = wallets.who(deps(), session_token())
     return cast("Visitor | None", g.visitor)

@@ -11,13 +11,15 @@ from functools import wraps
 from typing import ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
-from flask import redirect, request
+from flask import g, redirect, request
 from werkzeug.wrappers import Response
 
-from controller.errors import ForbiddenOrigin
-from controller.services import wallets
+from controller.errors import ForbiddenOrigin, NotYours, ScopeNeeded, TokenRefused
+from controller.services import api_tokens, wallets
+from controller.services.wallets import Visitor
 from controller.settings import LOOPBACK
-from controller.web.context import body, caller, deps, visitor, wallet_or_none
+from controller.web.context import api_token, body, caller, deps, visitor, wallet_or_none
+from controller.web.operations import operation_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -44,8 +46,48 @@ def check_host() -> Response | None:
     raise ForbiddenOrigin(f"This site is reached at {origin} only.", reason="host")
 
 
+def check_path() -> None:
+    """No name of anything has the character that PostgreSQL keeps in no text; raises NotYours."""
+    if any("\x00" in str(value) for value in (request.view_args or {}).values()):
+        raise NotYours
+
+
+def check_api_token() -> None:
+    """An API token says who asks, instead of cookies, and reaches only what its scopes name.
+
+    On a route that is open to everybody a token without its scope is somebody unknown.
+
+    Raises:
+        TokenRefused: unknown, taken back or run out.
+        ScopeNeeded: this token may not do that, or no token may.
+    """
+    token = api_token()
+    if token is None or request.endpoint in MACHINES or request.endpoint is None:
+        return
+    declared = operation_of(request.endpoint)
+    holder = _holder(token)
+    if declared is None or (declared.scope is None and not declared.public):
+        raise ScopeNeeded("No API token can do that. Sign in on the site.", scope=None)
+    allowed = declared.scope in holder.scopes
+    if not allowed and not declared.public:
+        raise ScopeNeeded(scope=declared.scope)
+    g.visitor = Visitor(holder.wallet, "", holder.expires_at_ms) if allowed else None
+
+
+def _holder(token: str) -> api_tokens.Holder:
+    """Whose token it is; guesses are counted by address."""
+    try:
+        return api_tokens.holder(deps(), token)
+    except TokenRefused:
+        wallets.rate_limit(deps(), "token-refused", caller(), 120, 60)
+        raise
+
+
 def check_state_change() -> None:
     """Origin on every state change, and the session's CSRF token wherever there is a session.
+
+    A request that an API token speaks for needs neither, since no browser adds that token by itself; an
+    Origin that is sent all the same must be this site's.
 
     Raises:
         ForbiddenOrigin: another origin, or a missing or wrong token.
@@ -53,9 +95,10 @@ def check_state_change() -> None:
     """
     if request.method in SAFE or request.endpoint is None or request.endpoint in MACHINES | AGENTS:
         return
-    if request.headers.get("Origin") != deps().settings.web.origin:
+    own, by_token = deps().settings.web.origin, api_token() is not None
+    if request.headers.get("Origin", own if by_token else "") != own:
         raise ForbiddenOrigin(reason="origin")
-    if request.endpoint in WITHOUT_TOKEN:
+    if by_token or request.endpoint in WITHOUT_TOKEN:
         return
     in_body = request.endpoint in TOKEN_IN_BODY and "X-CSRF-Token" not in request.headers
     token = body().get("csrf_token", "") if in_body else request.headers.get("X-CSRF-Token", "")

@@ -61,6 +61,11 @@ def keys() -> Response | str:
     return redirect("/launch") if visitor_or_none() is None else render_template("keys.html")
 
 
+@blueprint.get("/tokens")
+def tokens() -> Response | str:
+    return redirect("/launch") if visitor_or_none() is None else render_template("tokens.html")
+
+
 @blueprint.get("/statement")
 def statement() -> Response | str:
     if visitor_or_none() is None:

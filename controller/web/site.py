@@ -20,10 +20,12 @@ from controller.web import (
     api_sessions,
     api_ssh_keys,
     api_statement,
+    api_tokens,
     files,
     guarding,
     internal,
     local,
+    openapi,
     pages,
     x402,
 )
@@ -50,12 +52,25 @@ def register(app: Flask, deps: Deps, node: LocalNode | None) -> None:
     if settings.web.proxy_hops:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.web.proxy_hops, x_proto=0)  # type: ignore[method-assign]
     app.before_request(guarding.check_host)
+    app.before_request(guarding.check_path)
+    app.before_request(guarding.check_api_token)
     app.before_request(guarding.check_state_change)
     app.after_request(answers.add_headers)
     app.register_error_handler(AxonosError, answers.on_axonos_error)
     app.register_error_handler(HTTPException, answers.on_http_error)
     app.register_error_handler(Exception, answers.on_crash)
-    for module in (pages, account, api_money, api_sessions, api_ssh_keys, api_statement, internal, x402):
+    for module in (
+        pages,
+        account,
+        api_money,
+        api_sessions,
+        api_ssh_keys,
+        api_statement,
+        api_tokens,
+        openapi,
+        internal,
+        x402,
+    ):
         app.register_blueprint(module.blueprint)
     app.register_blueprint(files.make_blueprint(settings.novnc_dir))
     if settings.local is not None and node is not None:

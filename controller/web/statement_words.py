@@ -25,6 +25,7 @@ KINDS = {
     "adjust": "Adjustment by the operator",
     "assign": "Deposit assigned",
 }
+USED = {"desktop": "GPU desktop", "ssh": "GPU shell"}
 # What a spreadsheet would take for a formula.
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
@@ -52,8 +53,10 @@ def readable(entries: Iterable[StatementEntry], chains: Mapping[int, str]) -> li
     return [_line(entry, chains) for entry in entries]
 
 
-def what_of(kind: str) -> str:
-    """A kind of transfer in words."""
+def what_of(kind: str, why: Mapping[str, Any]) -> str:
+    """A kind of transfer in words; a session by what it was."""
+    if kind == "use" and why.get("kind") in USED:
+        return USED[why["kind"]]
     return KINDS.get(kind, kind.replace("_", " ").capitalize())
 
 
@@ -77,7 +80,7 @@ def _line(entry: StatementEntry, chains: Mapping[int, str]) -> ReadableLine:
     tx = str(entry.newest.get("tx_hash", ""))
     return ReadableLine(
         at_ms=entry.at_ms,
-        what=what_of(entry.kind),
+        what=what_of(entry.kind, entry.newest),
         gpu_ms=entry.gpu_ms,
         balance_after_gpu_ms=entry.balance_after_gpu_ms,
         why=why_of(entry.kind, entry.newest, entry.oldest, chains),

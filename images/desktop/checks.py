@@ -18,6 +18,7 @@ from images.desktop.errors import ImageError
 from images.desktop.trial import UID, Trial
 
 STOP_S = 5
+SSH_AT = "gpu.example 22022"
 # The picture of the menu button, which alone reaches the panel's left edge.
 MENU_BUTTON, MENU_COLOURS = (16, 30), 12
 WAIT_S = 20
@@ -137,6 +138,17 @@ def check_notification(trial: Trial) -> str:
 
     _wait("a notification on the screen", changed)
     return "a critical warning is shown"
+
+
+def check_jupyterlab(trial: Trial) -> str:
+    """JupyterLab is one command away in a shell: it answers with the token that command says, else not."""
+    said = trial.inside("env", f"AXONOS_SSH_AT={SSH_AT}", "axonos-jupyter")
+    if "-p 22022 axon@gpu.example" not in said:
+        raise CheckFailed(f"axonos-jupyter does not say how it is reached: {said.strip()[:200]}")
+    found = json.loads(trial.inside("python3", "-", said.split()[-1], text=inside.JUPYTERLAB))
+    if found != [200, 403]:
+        raise CheckFailed(f"JupyterLab answers {found} with and without its token")
+    return "axonos-jupyter starts it and says how to open it; without its token it is shut"
 
 
 def check_end(trial: Trial) -> str:

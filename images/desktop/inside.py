@@ -40,6 +40,18 @@ for folder in Path("/proc").iterdir():
 print(json.dumps(found))
 """
 
+# What JupyterLab answers with its token, and to its API without it.
+JUPYTERLAB = """
+import json, sys, urllib.error, urllib.request
+def status(address):
+    try:
+        return urllib.request.urlopen(address, timeout=20).status
+    except urllib.error.HTTPError as refused:
+        return refused.code
+address = sys.argv[1].replace("localhost", "127.0.0.1")
+print(json.dumps([status(address), status(address.split("/lab")[0] + "/api/status")]))
+"""
+
 # Firefox's processes: kind, user and network namespace, number of seccomp filters.
 FIREFOX = """
 import json, os

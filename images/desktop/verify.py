@@ -22,6 +22,7 @@ CHECKS: dict[str, Check] = {
     "notification": checks.check_notification,
     "terminal": checks.check_terminal,
     "firefox_sandbox": checks.check_firefox,
+    "jupyterlab": checks.check_jupyterlab,
     "end": checks.check_end,
 }
 

@@ -35,6 +35,14 @@ def test_charges_of_one_session_are_one_line_with_a_way_to_its_windows() -> None
     assert (line.gpu_ms, line.balance_after_gpu_ms, line.at_ms) == (-5, 100, 300)
 
 
+@pytest.mark.parametrize(
+    ("kind", "words"), [("desktop", "GPU desktop"), ("ssh", "GPU shell"), ("x", "GPU session")]
+)
+def test_a_session_is_called_what_it_was(kind: str, words: str) -> None:
+    (line,) = readable([entry("use", {"session": "s", "kind": kind})], {})
+    assert line.what == words
+
+
 def test_a_deposit_says_amount_price_discount_and_chain() -> None:
     (line,) = readable([entry("deposit", DEPOSIT)], {1: "Ethereum"})
     assert line.what == "Deposit"

@@ -37,6 +37,8 @@ ALLOWED = {
     "guard": {"guard", "host", "settings", "errors"},
     "host": {"host", "settings", "errors"},
     "backup": {"backup", "settings", "errors"},
+    # The client is for other machines: it shares nothing with the server.
+    "client": {"client"},
     "selfcheck": {"selfcheck", "rfb", "settings", "errors"},
     "bench": {"bench", "domain", "host", "rfb", "selfcheck", "settings", "errors"},
     "cli": CORE

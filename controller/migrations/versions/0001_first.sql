@@ -234,6 +234,26 @@ CREATE TABLE ssh_key (
     CONSTRAINT fk_ssh_key_wallet_wallet FOREIGN KEY(wallet) REFERENCES wallet (address)
 );
 
+CREATE TABLE api_token (
+    id VARCHAR(36) NOT NULL,
+    wallet VARCHAR(42) NOT NULL,
+    name VARCHAR(60) NOT NULL,
+    token_hash VARCHAR(64) NOT NULL,
+    scopes VARCHAR NOT NULL,
+    created_at_ms BIGINT NOT NULL,
+    expires_at_ms BIGINT NOT NULL,
+    last_used_at_ms BIGINT,
+    contract_digest VARCHAR(66),
+    contract_signature VARCHAR,
+    recheck_at_ms BIGINT,
+    CONSTRAINT pk_api_token PRIMARY KEY (id),
+    CONSTRAINT uq_api_token_token_hash UNIQUE (token_hash),
+    CONSTRAINT ck_api_token_scopes CHECK (scopes <> ''),
+    CONSTRAINT fk_api_token_wallet_wallet FOREIGN KEY(wallet) REFERENCES wallet (address)
+);
+CREATE INDEX ix_api_token_recheck ON api_token (recheck_at_ms);
+CREATE INDEX ix_api_token_wallet ON api_token (wallet);
+
 CREATE TABLE warm_desktop (
     slot_id VARCHAR NOT NULL,
     profile VARCHAR NOT NULL,

@@ -75,6 +75,9 @@ def test_sessions_list_show_and_end(axonos, platform):
     assert axonos(sessions.sessions, "list")[1].strip() == "No sessions."
     view = service.claim(platform.deps, WALLET, "small")
     platform.work()
+    _, said, _ = axonos(sessions.sessions, "list")
+    assert "KIND" in said
+    assert "desktop" in said
     _, _, found = axonos(sessions.sessions, "list", "--json")
     assert [(s["wallet"], s["session"]["state"]) for s in found["sessions"]] == [(WALLET, "running")]
     code, said, _ = axonos(sessions.sessions, "show", view.id)

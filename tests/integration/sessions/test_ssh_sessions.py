@@ -23,7 +23,7 @@ from controller.errors import (
 )
 from controller.host.request import parse_start
 from controller.models import Slot
-from controller.services import expiry, sessions, ssh_keys, ssh_ports, warnings
+from controller.services import expiry, metrics, sessions, ssh_keys, ssh_ports, statement, warnings
 from controller.services.ssh_access import written
 
 pytestmark = pytest.mark.integration
@@ -67,6 +67,27 @@ def test_a_shell_runs_with_its_key_its_port_and_its_host_key(platform):
     sessions.claim(platform.deps, WALLET, "medium")
     platform.work()
     assert parse_start(platform.provisioner.requests[-1][1]).kind == "desktop"
+
+
+def test_a_session_says_when_it_ends_and_what_it_is(platform):
+    """In its view, in the operator's list and figures, and in the statement."""
+    (key,) = keys(1)
+    view = sessions.claim(platform.deps, WALLET, "medium", kind="ssh", ssh_key=key)
+    assert view.ends_at_ms is None
+    platform.work()
+    ready = sessions.current(platform.deps, WALLET).ready_at_ms
+    assert sessions.current(platform.deps, WALLET).ends_at_ms == ready + 30 * MINUTE, "60 minutes on two GPUs"
+    platform.pass_time(10 * MINUTE)
+    assert sessions.current(platform.deps, WALLET).ends_at_ms == ready + 30 * MINUTE
+    assert 'axonos_sessions{kind="shell",state="running"} 1' in metrics.text(platform.deps)
+    line, *_ = statement.statement(platform.deps, WALLET, 1)
+    assert (line.kind, line.why["kind"]) == ("use", "ssh")
+    platform.pass_time(25 * MINUTE)
+    expiry.expire(platform.deps)
+    graced = sessions.current(platform.deps, WALLET)
+    assert (graced.state, graced.ends_at_ms) == ("grace", graced.grace_until_ms)
+    ended = sessions.end(platform.deps, WALLET, view.id)
+    assert ended.ends_at_ms is None
 
 
 def test_nobody_has_to_watch_a_shell_and_no_browser_can_end_it_by_closing(platform):

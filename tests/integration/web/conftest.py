@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from fakes import FakeChain, FakeClock, make_deps, make_settings
+from openapi_kit import watch
 from web_kit import Node, Site
 
 from controller.adapters.database import PostgresDatabase
@@ -56,7 +57,7 @@ def node() -> Iterator[Node]:
 
 
 @pytest.fixture
-def make_site(database: PostgresDatabase, node: Node, tmp_path: Path) -> Callable[..., Site]:
+def make_site(database: PostgresDatabase, node: Node, tmp_path: Path) -> Iterator[Callable[..., Site]]:
     for name in ("web_key", "ticket", "ethers.js"):
         (tmp_path / name).write_text(f"content of {name}")
     (tmp_path / "guard_token").write_text("the-guards-token\n")
@@ -83,9 +84,13 @@ def make_site(database: PostgresDatabase, node: Node, tmp_path: Path) -> Callabl
             clock=clock,
             sign_in=SiweVerifier(clock, {settings.chain.chain_id: settings.chain.rpc_urls}, timeout_s=2),
         )
-        return Site(create_app(deps), deps, clock, chain, node)
+        app = create_app(deps)
+        watchers.append(watch(app))
+        return Site(app, deps, clock, chain, node)
 
-    return make
+    watchers: list[list[str]] = []
+    yield make
+    assert [found for seen in watchers for found in seen] == [], "answers that the document does not have"
 
 
 @pytest.fixture

@@ -8,13 +8,13 @@ import pytest
 from sqlalchemy import event
 from web_kit import ALICE, BOB, ORIGIN, Site
 
-from controller.errors import DatabaseUnavailable
+from controller.errors import DatabaseUnavailable, NotYours
 from controller.services import rates, sessions
 from controller.web.guarding import AGENTS, MACHINES, WITHOUT_TOKEN
 
 pytestmark = pytest.mark.integration
 # What a stranger may read. Nothing of a wallet is in it.
-PUBLIC = {"/api/v1/config", "/api/v1/rates", "/api/v1/profiles"}
+PUBLIC = {"/api/openapi.json", "/api/v1/config", "/api/v1/rates", "/api/v1/profiles"}
 
 
 def state_changes(site: Site) -> list[tuple[str, str]]:
@@ -256,9 +256,29 @@ def test_a_forwarded_address_counts_only_behind_a_configured_proxy(make_site) ->
 
 def test_another_wallets_session_is_not_there(site: Site, monkeypatch) -> None:
     asked: list[str] = []
-    monkeypatch.setattr(sessions, "end", lambda _deps, wallet, _id: asked.append(wallet) or {"ok": True})
+
+    def end(_deps, wallet, _id):
+        asked.append(wallet)
+        raise NotYours
+
+    monkeypatch.setattr(sessions, "end", end)
     bob = site.browser().sign_in(BOB)
-    assert bob.post("/api/v1/sessions/of-alice/end", {"wallet": ALICE.address}).status_code == 200
+    answer = bob.post("/api/v1/sessions/of-alice/end", {"wallet": ALICE.address})
+    assert code(answer) == (404, "not_found")
     assert asked == [BOB.address.lower()]
     for verb in ("heartbeat", "attach", "detach", "close", "stream"):
         assert code(bob.post(f"/api/v1/sessions/of-alice/{verb}")) == (404, "not_found")
+
+
+def test_every_change_of_the_key_list_is_counted(site: Site) -> None:
+    browser = site.browser().sign_in()
+    for path in ("", "/none/rename", "/none/remove"):
+        answers = [
+            browser.post(f"/api/v1/ssh-keys{path}", {"name": "n", "public_key": "?"}) for _ in range(31)
+        ]
+        assert {a.status_code for a in answers[:30]} <= {400, 404}, path
+        assert code(answers[30]) == (429, "too_many_requests"), path
+        assert answers[30].headers["Retry-After"]
+        site.clock.advance(60_000)
+        again = browser.post(f"/api/v1/ssh-keys{path}", {"name": "n", "public_key": "?"})
+        assert again.status_code in (400, 404)
