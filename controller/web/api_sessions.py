@@ -16,6 +16,8 @@ from controller.errors import (
     WrongState,
 )
 from controller.services import sessions
+from controller.services.queue_outlook import Outlook
+from controller.services.queue_picture import QueuePicture
 from controller.web import bodies, shapes
 from controller.web.answers import answer
 from controller.web.bodies import asked
@@ -71,20 +73,35 @@ def claim() -> Response:
 
 @blueprint.get("/queue")
 @limited("queue", 120)
+@operation("The GPUs of each host over the next hours", QueuePicture, scope="sessions:read")
 def queue() -> Response:
     return answer(sessions.drawn(deps(), wallet()))
 
 
 @blueprint.get("/queue/outlook")
 @limited("outlook", 60)
+@operation(
+    "What a claim of a profile would be told now",
+    Outlook,
+    UnknownProfile,
+    query=bodies.OutlookOf,
+    scope="sessions:read",
+)
 def outlook() -> Response:
     return answer(sessions.outlook(deps(), wallet(), request.args.get("profile", "")))
 
 
 @blueprint.post("/sessions/<session_id>/accept")
 @limited("claim", 30)
+@operation(
+    "A waiting claim takes a bounded start",
+    sessions.SessionView,
+    WrongState,
+    takes=bodies.Acceptance,
+    scope="sessions:write",
+)
 def accept(session_id: str) -> Response:
-    until_ms = optional_number("accept_until_ms")
+    until_ms = asked(bodies.Acceptance).accept_until_ms
     return answer(sessions.accept(deps(), wallet(), session_id, until_ms))
 
 

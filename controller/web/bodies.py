@@ -130,6 +130,18 @@ class TabWords(Body):
     csrf_token: str | None = None
 
 
+class OutlookOf(Body):
+    """The size that is asked about."""
+
+    profile: Annotated[str, _one_of(*PROFILES)]
+
+
+class Acceptance(Body):
+    """The guarantee its owner was shown; a shorter one is not taken."""
+
+    accept_until_ms: Instant | None = None
+
+
 class IdleWish(Body):
     """Minutes without use after which a session ends; 0 is for ever."""
 

@@ -129,10 +129,11 @@ def _in_path(path: str) -> list[dict[str, Any]]:
 def _in_query(declared: Operation) -> list[dict[str, Any]]:
     if declared.query is None:
         return []
-    whole = TypeAdapter(declared.query).json_schema()["properties"]
+    whole = TypeAdapter(declared.query).json_schema()
+    needed = whole.get("required", [])
     return [
-        {"name": name, "in": "query", "required": False, "schema": schema["anyOf"][0]}
-        for name, schema in whole.items()
+        {"name": name, "in": "query", "required": name in needed, "schema": schema.get("anyOf", [schema])[0]}
+        for name, schema in whole["properties"].items()
     ]
 
 
