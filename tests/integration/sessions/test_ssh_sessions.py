@@ -75,6 +75,7 @@ def test_a_session_says_when_it_ends_and_what_it_is(platform):
     view = sessions.claim(platform.deps, WALLET, "medium", kind="ssh", ssh_key=key)
     assert view.ends_at_ms is None
     platform.work()
+    platform.log_in()
     ready = sessions.current(platform.deps, WALLET).ready_at_ms
     assert sessions.current(platform.deps, WALLET).ends_at_ms == ready + 30 * MINUTE, "60 minutes on two GPUs"
     platform.pass_time(10 * MINUTE)
