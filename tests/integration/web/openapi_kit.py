@@ -18,7 +18,11 @@ def watch(app: Flask) -> list[str]:
 
     def look(response: Response) -> Response:
         rule = request.url_rule
-        if rule is not None and rule.rule.startswith(("/api/v1/", "/api/openapi")) and request.method in ("GET", "POST"):
+        if (
+            rule is not None
+            and rule.rule.startswith(("/api/v1/", "/api/openapi"))
+            and request.method in ("GET", "POST")
+        ):
             path = rule.rule.replace("<", "{").replace(">", "}")
             problem = undocumented(path, request.method.lower(), response)
             said.extend([f"{request.method} {path} {response.status_code}: {problem}"] if problem else [])
