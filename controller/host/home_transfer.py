@@ -11,7 +11,7 @@ import subprocess
 from pathlib import Path
 from typing import IO, Any
 
-from controller.host import home_fence, home_snapshots, home_stream
+from controller.host import home_fence, home_snapshots, home_stream, hostkeys
 from controller.host.config import HostConfig
 from controller.host.home_fence import Fence
 from controller.host.home_request import ForgetRequest, ListRequest, ReceiveRequest, SendRequest
@@ -35,6 +35,7 @@ def send(config: HostConfig, request: SendRequest, out: IO[bytes]) -> None:
     writer = home_stream.Writer(out)
     try:
         answer = _send(config, request, writer)
+        answer["host_key"] = hostkeys.read(config, request.home)
     except HostRefused as refused:
         answer = refused.answer()
     writer.end(answer)
@@ -113,6 +114,9 @@ def receive(config: HostConfig, request: ReceiveRequest, source: IO[bytes]) -> d
         home_snapshots.remove(where, request.name)
         try:
             answer = _take(where, request.name, home_stream.Reader(source))
+            # Out of what is told to the controller, and kept before the home that needs it counts.
+            if secret := answer.pop("host_key", None):
+                hostkeys.place(config, request.home, str(secret))
         except BaseException:
             home_snapshots.remove(where, request.name)
             raise

@@ -1,4 +1,4 @@
-"""The SSH host key of a home: made once, kept beside the homes, never inside one.
+"""The SSH host key of a home: made once, kept beside the homes, never inside one; it goes where they go.
 
 A client that knows a home's key knows the home again, whichever host and port its next session has. The
 file is mounted read-only; it belongs to the session user, as whom the SSH server runs, in a folder that only
@@ -10,9 +10,15 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from controller.host.config import HostConfig
+from controller.host.words import HostRefused
 
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+MAX_CHARS = 2_000
 FOLDER = ".host-keys"
 KEY_INSIDE = "/etc/axonos/ssh_host_ed25519_key"
 
@@ -36,20 +42,50 @@ def ensure(config: HostConfig, wallet: str) -> HostKey:
     folder.mkdir(mode=0o700, exist_ok=True)
     private, public = folder / wallet, folder / f"{wallet}.pub"
     if not (private.exists() and public.exists()):
-        _make(config, private, public)
+        from cryptography.hazmat.primitives import serialization as form  # noqa: PLC0415 (new homes only)
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415
+
+        key = Ed25519PrivateKey.generate()
+        secret = key.private_bytes(form.Encoding.PEM, form.PrivateFormat.OpenSSH, form.NoEncryption())
+        _keep(config, key, secret, private)
     return HostKey(private, public.read_text().strip())
 
 
-def _make(config: HostConfig, private: Path, public: Path) -> None:
+def read(config: HostConfig, wallet: str) -> str | None:
+    """The home's private key, for the host that the home goes to; None where no shell ever needed one."""
+    private = config.homes_dir / FOLDER / wallet
+    return private.read_text() if private.exists() else None
+
+
+def place(config: HostConfig, wallet: str, secret: str) -> None:
+    """Keep the key that came with a home; the caller holds the home alone.
+
+    Raises:
+        HostRefused: what came is no Ed25519 key.
+    """
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415
+    from cryptography.hazmat.primitives.serialization import load_ssh_private_key  # noqa: PLC0415
+
+    try:
+        key = load_ssh_private_key(secret[:MAX_CHARS].encode(), None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):  # TypeError: it wants a passphrase
+        key = None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise HostRefused("home_broken_off", "the host key that came with the home is none")
+    folder = config.homes_dir / FOLDER
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if read(config, wallet) != secret:
+        _keep(config, key, secret.encode(), folder / wallet)
+
+
+def _keep(config: HostConfig, key: Ed25519PrivateKey, secret: bytes, private: Path) -> None:
     """The private key is written last: where it is, the public key fits it."""
     from cryptography.hazmat.primitives import serialization as form  # noqa: PLC0415 (new homes only)
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415
 
-    key = Ed25519PrivateKey.generate()
     private.unlink(missing_ok=True)
     shown = key.public_key().public_bytes(form.Encoding.OpenSSH, form.PublicFormat.OpenSSH)
-    secret = key.private_bytes(form.Encoding.PEM, form.PrivateFormat.OpenSSH, form.NoEncryption())
-    _write(public, shown + b"\n", 0o644, os.getuid())
+    _write(private.with_name(f"{private.name}.pub"), shown + b"\n", 0o644, os.getuid())
     _write(private, secret, 0o400, config.session_uid)
 
 

@@ -6,6 +6,7 @@ import io
 import json
 import random
 import signal
+import stat
 import struct
 import subprocess
 import uuid
@@ -13,7 +14,7 @@ import uuid
 import pytest
 from hostkit import HOST, run, write_config
 
-from controller.host import home_fence, homes
+from controller.host import home_fence, homes, hostkeys
 from controller.host.home_stream import Writer
 from controller.host.words import HostRefused
 
@@ -82,7 +83,7 @@ def hosts(tmp_path, volumes):
         for path in [place.home, *(where.iterdir() if where.is_dir() else [])]:
             if path.is_dir():
                 run("btrfs", "subvolume", "delete", path)
-        subprocess.run(["rm", "-rf", where.parent], check=True)
+        subprocess.run(["rm", "-rf", where.parent, place.mount / hostkeys.FOLDER], check=True)
 
 
 def fill(home, seed, files=20, size=20_000):
@@ -172,6 +173,42 @@ def test_a_home_arrives_as_it_was_and_only_what_changed_travels_back_and_forth(h
     assert second < first / 50
     a.open(3, "g3")
     assert tree(a.home) == after
+
+
+def test_the_host_key_goes_with_its_home_and_is_told_to_nobody(hosts):
+    a, b = hosts
+    a.open(1, "new")
+    key = hostkeys.ensure(a.config, WALLET)
+    answer, _ = moved(a, b, 2)
+    assert answer["ok"]
+    assert "PRIVATE KEY" not in json.dumps(answer)
+    b.open(2, "g2")
+    there = hostkeys.ensure(b.config, WALLET)
+    assert (there.public, there.file.read_bytes()) == (key.public, key.file.read_bytes())
+    status = there.file.stat()
+    assert (status.st_uid, stat.S_IMODE(status.st_mode)) == (b.config.session_uid, 0o400)
+    assert stat.S_IMODE(there.file.parent.stat().st_mode) == 0o700
+    there.file.unlink()
+    assert hostkeys.ensure(b.config, WALLET).public != key.public, "a lost key is made anew"
+    changed = hostkeys.ensure(b.config, WALLET).public
+    assert moved(b, a, 3)[0]["ok"]
+    assert hostkeys.ensure(a.config, WALLET).public == changed, "the home's host has the right one"
+
+
+def test_a_home_without_a_host_key_arrives_without_one(hosts):
+    a, b = hosts
+    a.open(1, "new")
+    assert moved(a, b, 2)[0]["ok"]
+    assert hostkeys.read(b.config, WALLET) is None
+
+
+@pytest.mark.parametrize(
+    "secret", ["", "ssh-ed25519 AAAA", "-----BEGIN OPENSSH PRIVATE KEY-----\nx", "x" * 5000]
+)
+def test_a_host_key_that_is_none_is_not_kept(hosts, secret):
+    with pytest.raises(HostRefused, match="host key"):
+        hostkeys.place(hosts[1].config, WALLET, secret)
+    assert hostkeys.read(hosts[1].config, WALLET) is None
 
 
 def test_a_home_is_writable_in_one_place_at_most(hosts):

@@ -56,3 +56,24 @@ def test_a_shell_from_key_to_end(visitor: BrowserContext, site: Running) -> None
     assert site.desktops.running == {}
     page.get_by_role("button", name="Relaunch Small shell").click()
     expect(page.get_by_role("heading", name="Your shell is running")).to_be_visible()
+
+
+def test_a_token_is_made_shown_once_and_taken_back(visitor: BrowserContext, site: Running) -> None:
+    page = visitor.new_page()
+    sign_in(page, site)
+    page.get_by_role("link", name="SSH keys").click()
+    page.get_by_role("link", name="API tokens").click()
+    page.get_by_label("What it is for").fill("training script")
+    page.get_by_label("sessions:write").check()
+    page.get_by_role("button", name="Make token").click()
+    expect(page.locator("#token-text")).to_have_text(re.compile(r"^axonos_\S+_\S{43}$"))
+    line = page.locator("#token-list .key")
+    expect(line).to_contain_text("training script")
+    expect(line).to_contain_text("never used")
+    shot(page, "api-tokens")
+    page.reload()
+    expect(line).to_contain_text("sessions:write")
+    expect(page.locator("#token-made")).to_be_hidden()
+    line.get_by_role("button", name="Take back").click()
+    page.locator("#ask-yes").click()
+    expect(page.locator("#token-list")).to_contain_text("No token yet.")
