@@ -11,6 +11,8 @@ SCOPES: Final[dict[str, str]] = {
     "sessions:write": "Start, watch and end sessions: this spends the balance and opens your files",
     "keys:read": "See the list of public SSH keys",
     "keys:write": "Change the list of public SSH keys",
+    "files:read": "See what the home costs, and its snapshots",
+    "files:write": "Read and change the files of the home, make and use snapshots",
 }
 
 

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, fields
 MAX_LIFE_MS = 30_000
 MAX_TEXT = 1_024
 PREFIX = "ticket."
+HOME = "home"  # in place of a slot: a ticket for the files of a home
 CLOCK_SKEW_MS = 2_000
 _PART = re.compile(r"[A-Za-z0-9_-]+")
 _KINDS = {"str": str, "int": int, "bool": bool}
@@ -101,6 +102,19 @@ def check(
     if claims.origin != origin:
         raise TicketRefused("origin")
     return claims
+
+
+def home_session(wallet: str, generation: int, base: str) -> str:
+    """What a home's ticket has in place of a session: which home, and how a host opens it."""
+    return f"{wallet} {generation} {base}"
+
+
+def home_of(claims: TicketClaims) -> tuple[str, int, str]:
+    """Wallet, generation and base of a home's ticket. Raises TicketRefused: form."""
+    parts = claims.session.split(" ")
+    if len(parts) != 3 or not parts[1].isdecimal() or len(parts[1]) > 15:
+        raise TicketRefused("form")
+    return parts[0], int(parts[1]), parts[2]
 
 
 def _encode(data: bytes) -> str:

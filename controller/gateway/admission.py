@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from controller.domain.ticket import TicketClaims, TicketRefused, check
+from controller.domain.ticket import HOME, TicketClaims, TicketRefused, check
 from controller.host.names import SLOT
 
 REFUSED, NO_DESKTOP, BURNED, TAKEN_OVER, TOO_MANY = 4401, 4404, 4409, 4410, 4429
@@ -40,7 +40,7 @@ class Admission:
             claims = check(ticket, self.verify, now_ms, self.started_at_ms, self.origin)
         except TicketRefused as refused:
             raise NotAdmitted(REFUSED, refused.reason) from refused
-        if claims.host != self.host or not SLOT.fullmatch(claims.slot):
+        if claims.host != self.host or not (SLOT.fullmatch(claims.slot) or claims.slot == HOME):
             raise NotAdmitted(REFUSED, "host")
         if claims.id in self.burned:
             raise NotAdmitted(BURNED, "burned")

@@ -12,7 +12,7 @@ import stat
 import struct
 from pathlib import Path
 
-from controller.host.names import SOCKET
+from controller.host.names import FILES_SOCKET, SOCKET
 
 
 class NoDesktop(Exception):
@@ -45,6 +45,17 @@ def connect(run_dir: Path, slot: str, uid: int) -> socket.socket:
         return _connected(f"/proc/self/fd/{opened}", uid)
     finally:
         os.close(opened)
+
+
+def connect_files(run_dir: Path, ticket: str) -> socket.socket:
+    """Connect to what serves the files of homes, and show it the ticket, which it checks once more.
+
+    Raises:
+        NoDesktop: nobody but root may listen there, and nobody does.
+    """
+    link = _connected(str(run_dir / FILES_SOCKET), 0)
+    link.send(ticket.encode() + b"\n")  # fits into the new connection's empty buffer
+    return link
 
 
 def _connected(path: str, uid: int) -> socket.socket:

@@ -61,13 +61,18 @@ class Gateway:
     def connect(self, browser: Browser) -> None:
         """Join a browser to its desktop: beside whoever works there to look, else away from them.
 
+        A home's connections are beside each other.
+
         Raises:
             NoDesktop: there is none.
             NotAdmitted: enough are looking on.
         """
         if browser.view is not None and len(self.viewers.get(browser.slot, ())) >= VIEWERS:
             raise NotAdmitted(TOO_MANY, "too many viewers")
-        link = desktop.connect(self._config.run_dir, browser.slot, self._config.session_uid)
+        if browser.ticket:
+            link = desktop.connect_files(self._config.run_dir, browser.ticket)
+        else:
+            link = desktop.connect(self._config.run_dir, browser.slot, self._config.session_uid)
         if browser.view is not None:
             self.viewers.setdefault(browser.slot, set()).add(browser)
         else:

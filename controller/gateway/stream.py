@@ -10,7 +10,7 @@ import asyncio
 import logging
 from typing import Protocol, cast
 
-from controller.domain.ticket import TicketClaims
+from controller.domain.ticket import HOME, TicketClaims
 from controller.gateway import frames, handshake
 from controller.gateway.admission import NO_DESKTOP, NotAdmitted
 from controller.gateway.desktop import NoDesktop
@@ -36,12 +36,15 @@ class Host(Protocol):
 
 
 class Browser(asyncio.Protocol):
-    """The WebSocket's side; `slot` is empty until a ticket was accepted, `view` set for one that looks on."""
+    """The WebSocket's side; `slot` is empty until a ticket was accepted, `view` set for one that looks on.
+
+    `ticket` is kept of one for the files of a home.
+    """
 
     transport: asyncio.Transport
 
     def __init__(self, host: Host) -> None:
-        self.slot = ""
+        self.slot, self.ticket = "", ""
         self.view: ViewOnly | None = None
         self.desktop: asyncio.Transport | None = None
         self.heard_s = 0.0
@@ -77,7 +80,7 @@ class Browser(asyncio.Protocol):
 
     def _hand_on(self, desktop: asyncio.Transport, payload: bytes) -> None:
         if self.view is None:
-            if not looks_on(payload):
+            if not self.ticket and not looks_on(payload):
                 self._host.touched(self)
             desktop.write(payload)
             return
@@ -127,6 +130,8 @@ class Browser(asyncio.Protocol):
         try:
             admitted = self._host.admit(request.ticket)
             self.slot, self.view = admitted.slot, ViewOnly() if admitted.view_only else None
+            if admitted.slot == HOME:  # any number of connections; each is known by its ticket
+                self.slot, self.ticket = f"{HOME} {admitted.id}", request.ticket
             self._host.connect(self)
         except NotAdmitted as refused:
             log.info("refused: %s", refused)

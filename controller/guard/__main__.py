@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 
+from controller.guard import files
 from controller.guard.events import follow
 from controller.guard.loop import Guard
 from controller.guard.report import Controller
@@ -31,6 +32,7 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
     follow(config, woken, stopping)
+    files.listen(config, stopping)
     Guard(config, Controller(config)).run(stopping, woken)
     return 0
 

@@ -169,6 +169,13 @@ def _walls(data: Any, path: Path | None) -> dict[str, Any]:
     return walls.settle(request)
 
 
+def _home_change(data: Any, path: Path | None) -> dict[str, Any]:
+    from controller.host import home_change, home_request  # noqa: PLC0415
+
+    request = home_request.parse_change(data)
+    return home_change.change(_config(path, request.instance), request)
+
+
 _ACTIONS = {
     "start": _start,
     "stop": _stop,
@@ -180,6 +187,7 @@ _ACTIONS = {
     "home-forget": _home_forget,
     "image-load": _image_load,
     "walls": _walls,
+    "home-change": _home_change,
 }
 
 if __name__ == "__main__":

@@ -44,19 +44,26 @@ def open_(config: HostConfig, wallet: str, generation: int, base: str) -> None:
         HostRefused: home_fenced, home_missing, or what the file system refused.
     """
     with home_snapshots.alone(config.homes_dir, wallet) as where:
-        if is_open(config, wallet, generation):  # another start was faster
-            return
-        fence = home_fence.read(config.homes_dir, wallet)
-        if fence.generation == generation and fence.closed:
-            raise HostRefused("home_fenced", f"this host gave the home up for generation {generation}")
-        home = config.homes_dir / wallet
-        if base not in ("", NEW):
-            _restore(home, where, base)
-        elif base == "" and not home.is_dir():
-            raise HostRefused("home_missing", f"{home} is not there, and it should be")
-        elif home.is_dir() and _is_subvolume(home) and home_snapshots.is_read_only(home):
-            _reopen(home)
-        home_fence.write(config.homes_dir, wallet, Fence(generation))
+        open_held(config, wallet, generation, base, where)
+
+
+def open_held(config: HostConfig, wallet: str, generation: int, base: str, where: Path) -> None:
+    """`open_` for a caller that holds the wallet's snapshots, which lie in `where`."""
+    if is_open(config, wallet, generation):  # another start was faster
+        return
+    fence = home_fence.read(config.homes_dir, wallet)
+    if fence.generation == generation and fence.closed:
+        raise HostRefused("home_fenced", f"this host gave the home up for generation {generation}")
+    home = config.homes_dir / wallet
+    if base not in ("", NEW):
+        _restore(home, where, base)
+    elif base == "" and not home.is_dir():
+        raise HostRefused("home_missing", f"{home} is not there, and it should be")
+    elif base == NEW and home.is_dir() and fence.generation < generation and _is_subvolume(home):
+        _put_aside(home, where)  # of a time before: its owner has begun anew
+    elif home.is_dir() and _is_subvolume(home) and home_snapshots.is_read_only(home):
+        _reopen(home)
+    home_fence.write(config.homes_dir, wallet, Fence(generation))
 
 
 def _restore(home: Path, where: Path, name: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from controller.host.home_snapshots import NAME
 from controller.host.request import COMMON, Check, checked, is_flag, matches, whole
+from controller.host.words import HostRefused
 
 MAX_SNAPSHOTS = 64
 
@@ -52,6 +53,24 @@ class ForgetRequest:
     keep: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class ChangeRequest:
+    """An order about a home; `token` counts them. `generation` and `base` are as for a start.
+
+    `name` is a snapshot, `keep` the one that is made before a restore.
+    """
+
+    instance: str
+    home: str
+    what: str
+    token: int
+    generation: int
+    base: str
+    name: str
+    keep: str
+
+
+WHAT = ("snapshot", "drop", "restore", "prune", "recover", "delete")
 HOME = matches(r"0x[0-9a-f]{40}")
 _NAME = matches(NAME.pattern)
 _IDENTITY = matches(r"[0-9a-f-]{36}")
@@ -90,3 +109,21 @@ def parse_forget(data: Any) -> ForgetRequest:
     """Check it."""
     fields = checked(data, _BASE | {"keep": _names})
     return ForgetRequest(**{**fields, "keep": tuple(fields["keep"])})
+
+
+def parse_change(data: Any) -> ChangeRequest:
+    """Check it."""
+    own = matches(r"s-[0-9]{1,15}|")
+    more: dict[str, Check] = {
+        "what": lambda value: value in WHAT,
+        "token": whole(1, 2**53),
+        "generation": whole(0, 2**53),
+        "base": matches(rf"(?:{NAME.pattern})?"),
+        "name": own,
+        "keep": own,
+    }
+    request = ChangeRequest(**checked(data, _BASE | more))
+    needs = {"snapshot": [request.name], "drop": [request.name], "restore": [request.name, request.keep]}
+    if not all(needs.get(request.what, ["-"])):
+        raise HostRefused("bad_input", f"{request.what} needs the name of a snapshot")
+    return request

@@ -31,6 +31,12 @@ class HostKey:
     public: str
 
 
+def forget(config: HostConfig, wallet: str) -> None:
+    """A home that was deleted is no longer known to anybody."""
+    for name in (wallet, f"{wallet}.pub"):
+        (config.homes_dir / FOLDER / name).unlink(missing_ok=True)
+
+
 def ensure(config: HostConfig, wallet: str) -> HostKey:
     """The home's key, made if there is none; the caller holds the home's lease.
 

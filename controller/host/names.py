@@ -19,6 +19,7 @@ READY = "ready"
 WARM = "warm"
 OPENED = "opened"
 SHELL_PORT = 2222
+FILES_SOCKET = "files.sock"  # beside the slots, of root
 
 
 def bridge_prefix(instance: str) -> str:

@@ -88,11 +88,12 @@ class StorageWindow(SQLModel, table=True):
 
 
 class HomeSnapshot(SQLModel, table=True):
-    """A snapshot of a home that its owner made, or that was made for them before a restore."""
+    """A snapshot of a home that its owner made, or that was made for them before a restore; on one host."""
 
     __tablename__ = "home_snapshot"
     wallet: str = Field(foreign_key="home.wallet", max_length=42, primary_key=True)
     name: str = Field(primary_key=True, max_length=40)
+    host: str = Field(foreign_key="host.name")
     why: str
     created_at_ms: int = bigint()
 

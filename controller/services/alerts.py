@@ -30,6 +30,7 @@ KINDS = {
     "stop-fails": "a desktop cannot be stopped; its GPUs stay taken",
     "image-roll-stopped": "a host did not take an image; hosts after it were not touched",
     "clock-moved": "a controller machine's wall clock was set to another time",
+    "home-order-fails": "a home cannot be put away or deleted",
     "journal": "the journal does not add up",
     "settlement": "payments by x402 cannot be settled; the reason says what is missing",
     "payment-addresses": "payments are held: their addresses were changed and no second operator approved",

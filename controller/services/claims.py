@@ -20,7 +20,17 @@ from controller.errors import (
     WrongState,
 )
 from controller.models import GpuSession, QueuePlace
-from controller.services import free_gpus, ledger, life, locks, placing, pool, queue_views, ssh_keys
+from controller.services import (
+    free_gpus,
+    home_moves,
+    ledger,
+    life,
+    locks,
+    placing,
+    pool,
+    queue_views,
+    ssh_keys,
+)
 from controller.services.deps import Deps
 from controller.services.session_reads import view
 from controller.services.session_views import ProfileView, SessionView
@@ -78,6 +88,7 @@ def claim(
         ProfileTooLarge: no host could ever hold it.
         SessionAlreadyLive: this wallet has one; `session_id` says which.
         NotEnoughCredit: the available balance does not cover the minimum.
+        HomePutAway, HomeNotReady: the wallet's files are not there now.
     """
     wanted = PROFILES.get(profile)
     if wanted is None:
@@ -141,6 +152,7 @@ def _new_claim(
     keys: list[str],
 ) -> GpuSession:
     check_live(db, wallet)
+    home_moves.check_ready(db, wallet)
     largest = free_gpus.largest_host(db)
     if largest < profile.gpus:
         raise ProfileTooLarge(_too_large(profile, largest), profile=profile.name)

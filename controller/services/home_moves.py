@@ -11,12 +11,14 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
+from controller.errors import HomeNotReady, HomePutAway
 from controller.models import Home, Host, Run
 from controller.services import runs
 from controller.services.ports import RunOutcome
 
 MOVE = "home_move.yml"
 MAX_ATTEMPTS = 4
+NEW = "new"  # as the host program has it: there is no home anywhere
 
 
 def settle_place(db: Session, wallet: str, host: str, now_ms: int, *, slot: str, session: str) -> None:
@@ -25,7 +27,9 @@ def settle_place(db: Session, wallet: str, host: str, now_ms: int, *, slot: str,
     The caller writes the start's run afterwards; runs of a slot are done in order.
     """
     home = _locked(db, wallet)
-    if home is not None and home.host != host:
+    if home is not None and (home.state == "gone" or home.base == NEW):
+        _begin_anew(db, home, host, now_ms)
+    elif home is not None and home.host != host:
         generation = home.generation + 1
         asked = {"source": home.host, "name": f"g{generation}", "generation": generation, "close": True}
         _enqueue(db, wallet, host, now_ms, asked, slot=slot, session=session)
@@ -33,11 +37,37 @@ def settle_place(db: Session, wallet: str, host: str, now_ms: int, *, slot: str,
 
 def made(db: Session, wallet: str, host: str, now_ms: int) -> None:
     """A desktop is up: the wallet has a home, and this is where."""
-    if _locked(db, wallet) is None:
+    home = _locked(db, wallet)
+    if home is not None and home.base == NEW:
+        home.base = ""
+        db.add(home)
+    if home is None:
         db.add(
             Home(wallet=wallet, host=host, created_at_ms=now_ms, measured_at_ms=now_ms, billed_to_ms=now_ms)
         )
         db.flush()
+
+
+def check_ready(db: Session, wallet: str) -> None:
+    """Hold the wallet's home for a claim.
+
+    Raises:
+        HomePutAway: it was put away, or is being.
+        HomeNotReady: an order about it is under way.
+    """
+    home = _locked(db, wallet)
+    if home is not None and home.state in ("pruning", "pruned"):
+        raise HomePutAway
+    if home is not None and home.state not in ("live", "gone"):
+        raise HomeNotReady
+
+
+def _begin_anew(db: Session, home: Home, host: str, now_ms: int) -> None:
+    """A deleted home's wallet starts again, with nothing: what still lies anywhere is never opened."""
+    home.state, home.host, home.generation, home.base = "live", host, home.generation + 1, NEW
+    home.bytes_used, home.measured_at_ms, home.warned_at_ms = 0, now_ms, None
+    db.add(home)
+    db.flush()
 
 
 def replicate(db: Session, wallet: str, now_ms: int) -> None:

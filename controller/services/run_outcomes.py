@@ -15,6 +15,7 @@ from controller.services import (
     ends,
     gpu_hygiene,
     home_moves,
+    home_orders,
     images,
     ledger,
     life,
@@ -52,9 +53,13 @@ def finish(deps: Deps, taken: runs.Taken, outcome: RunOutcome) -> bool:
     Returns:
         False when another worker holds the run by now: this outcome is dropped.
     """
-    of_the_host = {runs.CHECK: gpu_hygiene.finish_check, images.PUSH: images.finish}.get(taken.playbook)
-    if of_the_host is not None:
-        return of_the_host(deps, taken, outcome)
+    by_itself = {
+        runs.CHECK: gpu_hygiene.finish_check,
+        images.PUSH: images.finish,
+        home_orders.ORDER: home_orders.finish,
+    }.get(taken.playbook)
+    if by_itself is not None:
+        return by_itself(deps, taken, outcome)
     if taken.playbook == home_moves.MOVE and taken.session is None:
         return _finish_move(deps, taken, outcome)
     if taken.slot is not None and taken.session is None:

@@ -9,7 +9,7 @@ from typing import Any
 from sqlmodel import Session, col, select
 
 from controller.models import Gpu, GpuSession, Host, Slot, WarmDesktop
-from controller.services import gpu_hygiene, home_moves, images
+from controller.services import gpu_hygiene, home_moves, home_orders, images
 from controller.services.host_names import name_of
 from controller.services.runs import CHECK, START, STOP, Taken, lock_taken
 from controller.settings import Settings
@@ -63,10 +63,13 @@ def request(db: Session, settings: Settings, taken: Taken, now_ms: int) -> dict[
 
     The slot's fencing token is raised for it, so that the host refuses whatever a former worker still does.
     """
-    if taken.playbook == home_moves.MOVE:
-        return {"instance": settings.instance} | home_moves.request(db, taken.id)
-    if taken.playbook == images.PUSH:
-        return {"instance": settings.instance} | images.request(db, taken.id)
+    by_run = {
+        home_moves.MOVE: home_moves.request,
+        images.PUSH: images.request,
+        home_orders.ORDER: home_orders.request,
+    }.get(taken.playbook)
+    if by_run is not None:
+        return {"instance": settings.instance} | by_run(db, taken.id)
     if taken.playbook == CHECK:
         return {"instance": settings.instance} | gpu_hygiene.request(db, taken.host)
     if taken.slot is None:

@@ -60,6 +60,18 @@ class Nothing(Body):
     """No field is needed; the body may be missing."""
 
 
+class SnapshotWhy(Body):
+    """`why`: the owner's own words."""
+
+    why: Annotated[str, _text(200, 0)] = ""
+
+
+class HomeDelete(Body):
+    """`confirm`: the wallet's address, typed once more."""
+
+    confirm: Text
+
+
 class SignInAddress(Body):
     """The wallet that wants to sign in: `0x` and 40 hex digits."""
 

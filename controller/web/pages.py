@@ -66,6 +66,14 @@ def tokens() -> Response | str:
     return redirect("/launch") if visitor_or_none() is None else render_template("tokens.html")
 
 
+@blueprint.get("/files")
+def files() -> Response | str:
+    if visitor_or_none() is None:
+        return redirect("/launch")
+    g.stream_origins = site.stream_origins(deps())
+    return render_template("files.html", config=site.site_config(deps()))
+
+
 @blueprint.get("/statement")
 def statement() -> Response | str:
     if visitor_or_none() is None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from controller.services.api_tokens import TokenView
 from controller.services.deposits_views import DepositView
+from controller.services.home_views import HomeView
 from controller.services.session_views import ProfileView, SavedView, SessionView
 from controller.services.ssh_keys import SshKeyView
 
@@ -61,6 +62,27 @@ class Removed:
     """It is out of the list."""
 
     removed: bool
+
+
+@dataclass(frozen=True)
+class HomeShown:
+    """The wallet's home; null where it never had one."""
+
+    home: HomeView | None
+
+
+@dataclass(frozen=True)
+class SnapshotOrdered:
+    """The name a snapshot will have; it is there once the order has been carried out."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Ordered:
+    """It is being done; the home says so under `under_way`."""
+
+    ordered: bool
 
 
 @dataclass(frozen=True)

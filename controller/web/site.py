@@ -16,6 +16,7 @@ from controller.services.x402_desk import Desk
 from controller.web import (
     account,
     answers,
+    api_home,
     api_money,
     api_sessions,
     api_ssh_keys,
@@ -62,6 +63,7 @@ def register(app: Flask, deps: Deps, node: LocalNode | None) -> None:
     for module in (
         pages,
         account,
+        api_home,
         api_money,
         api_sessions,
         api_ssh_keys,

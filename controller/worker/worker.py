@@ -18,6 +18,7 @@ from controller.services import (
     pool_fill,
     reconcile,
     storage_bills,
+    storage_life,
     warnings,
     x402_recover,
 )
@@ -109,6 +110,7 @@ def make_worker(
         Loop("warnings", lambda: warnings.warn(deps), 2.0, stopping),
         Loop("tick", lambda: metering.tick(deps), settings.sessions.tick_s, stopping),
         Loop("storage", lambda: storage_bills.bill(deps), 30.0, stopping),
+        Loop("homes", lambda: storage_life.look(deps), 30.0, stopping),
         pool,
         Loop("reconcile", lambda: reconcile.reconcile(deps), 3.0, stopping),
         Loop("invariants", lambda: invariants.check_due(deps), 60.0, stopping),

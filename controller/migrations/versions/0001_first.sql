@@ -526,10 +526,12 @@ CREATE TABLE storage_window (
 CREATE TABLE home_snapshot (
     wallet VARCHAR(42) NOT NULL,
     name VARCHAR(40) NOT NULL,
+    host VARCHAR NOT NULL,
     why VARCHAR NOT NULL,
     created_at_ms BIGINT NOT NULL,
     CONSTRAINT pk_home_snapshot PRIMARY KEY (wallet, name),
-    CONSTRAINT fk_home_snapshot_wallet_home FOREIGN KEY(wallet) REFERENCES home (wallet)
+    CONSTRAINT fk_home_snapshot_wallet_home FOREIGN KEY(wallet) REFERENCES home (wallet),
+    CONSTRAINT fk_home_snapshot_host_host FOREIGN KEY(host) REFERENCES host (name)
 );
 
 CREATE TABLE home_event (

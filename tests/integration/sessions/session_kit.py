@@ -35,6 +35,7 @@ class FakeProvisioner:
     fail_starts: list[dict[str, Any]] = field(default_factory=list)
     fail_stops: int = 0
     fail_moves: list[dict[str, Any]] = field(default_factory=list)
+    fail_orders: list[dict[str, Any]] = field(default_factory=list)
     moves: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
     host_key: str = ""
     checks: dict[str, Any] = field(default_factory=dict)
@@ -55,6 +56,7 @@ class FakeProvisioner:
                 "stop.yml": self._stop,
                 "gpu_check.yml": self._check,
                 "home_move.yml": self._move,
+                "home_change.yml": self._change,
             }.get(playbook.removeprefix("session_"), self._probe)(request)
         return RunOutcome(answer["ok"], answer, answer.get("code"))
 
@@ -84,6 +86,11 @@ class FakeProvisioner:
         if self.fail_moves:
             return {"ok": False, **self.fail_moves.pop(0)}
         return {"ok": True, "changed": True, "name": request["name"], "bytes_sent": 1_000}
+
+    def _change(self, request: dict[str, Any]) -> dict[str, Any]:
+        if self.fail_orders:
+            return {"ok": False, **self.fail_orders.pop(0)}
+        return {"ok": True, "changed": True}
 
     def _check(self, request: dict[str, Any]) -> dict[str, Any]:
         return {"ok": True, "gpu_checks": {g: self.checks[g] for g in request["gpus"] if g in self.checks}}

@@ -26,6 +26,12 @@ NEEDS = {
     "api_money.list_deposits": "account:read",
     "api_money.make_quote": "payments:write",
     "api_money.hint": "payments:write",
+    "api_home.show": "files:read",
+    "api_home.files": "files:write",
+    "api_home.snapshot": "files:write",
+    "api_home.restore": "files:write",
+    "api_home.drop": "files:write",
+    "api_home.recover": "files:write",
     "api_sessions.profiles": "account:read",
     "api_sessions.current": "sessions:read",
     "api_sessions.claim": "sessions:write",
@@ -49,6 +55,7 @@ NEEDS = {
 }
 BROWSER_ONLY = {
     "account.sign_out",
+    "api_home.delete",
     "api_statement.assign",
     "api_statement.assign_words",
     "api_tokens.list_tokens",

@@ -7,9 +7,14 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
 import struct
+import subprocess
+import sys
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Self
 
 from websockets.exceptions import ConnectionClosed
@@ -33,6 +38,7 @@ class TinyGateway:
     open: list[ServerConnection] = field(default_factory=list)
     views: list[ServerConnection] = field(default_factory=list)
     server: Server | None = None
+    home: Path | None = None  # what its tickets open, in place of a desktop
 
     def __enter__(self) -> Self:
         self.server = serve(self._serve, "127.0.0.1", 0, select_subprotocol=self._choose, compression=None)
@@ -70,6 +76,9 @@ class TinyGateway:
                 before.close(TAKEN_OVER)
             self.open[:] = [connection]
         try:
+            if self.home is not None:
+                _files(connection, self.home)
+                return
             self._desktop(connection, _Stream(connection))
         except (ConnectionClosed, EOFError):
             return
@@ -97,6 +106,39 @@ class TinyGateway:
                 self.keys.append(struct.unpack(">I", rest[3:])[0])
             if kind == 3 and not rest[0]:
                 connection.send(struct.pack(">BxHHHHHi", 0, 1, 0, 0, WIDTH, HEIGHT, 0) + GREEN)
+
+
+FILES = """
+import os, socket, sys
+from controller.files.channel import Channel
+from controller.files.confine import confine
+from controller.files.serve import serve
+channel = Channel(socket.socket(fileno=0))
+confine(os.open(sys.argv[1], os.O_RDONLY | os.O_DIRECTORY), 7000)
+channel.say(ok=True)
+serve(channel)
+"""
+
+
+def _files(connection: ServerConnection, home: Path) -> None:
+    """The real server of files, confined as it is on a host, behind this gateway."""
+    mine, its = socket.socketpair()
+    with mine, subprocess.Popen([sys.executable, "-c", FILES, str(home)], stdin=its.fileno()) as process:
+        its.close()
+
+        def up() -> None:
+            with suppress(ConnectionClosed, OSError):
+                for message in connection:
+                    mine.sendall(message if isinstance(message, bytes) else message.encode())
+            with suppress(OSError):
+                mine.shutdown(socket.SHUT_RDWR)
+
+        threading.Thread(target=up, daemon=True).start()
+        with suppress(ConnectionClosed, OSError):
+            while data := mine.recv(65_536):
+                connection.send(data)
+        connection.close()
+        process.terminate()
 
 
 class _Stream:

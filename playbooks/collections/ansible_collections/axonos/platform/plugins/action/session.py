@@ -13,7 +13,7 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 
 DEFAULT_PROGRAM = "/var/lib/axonos/venv/bin/axonos-host"
-ACTIONS = ("start", "stop", "probe", "check")
+ACTIONS = ("start", "stop", "probe", "check", "home-change")
 CHANGELESS = ("probe", "check")
 
 
