@@ -17,10 +17,18 @@ from controller.services.ports import Block, Payment
 
 def needs_agreement(deps: Deps, event: MoneyEvent, verdict: Verdict) -> bool:
     """Whether one node's word is too little for what the event is worth."""
-    limit = deps.settings.chain_by_id(event.chain_id).agreement_above_gpu_minutes
-    if limit is None or not verdict.evidence:
-        return False
-    return int(verdict.evidence["gpu_ms"]) > limit * GPU_MS_PER_MINUTE
+    return bool(verdict.evidence) and is_large(deps, event.chain_id, int(verdict.evidence["gpu_ms"]))
+
+
+def is_large(deps: Deps, chain_id: int, gpu_ms: int) -> bool:
+    """Whether a credit is above the chain's `agreement_above_gpu_minutes`."""
+    limit = deps.settings.chain_by_id(chain_id).agreement_above_gpu_minutes
+    return limit is not None and gpu_ms > limit * GPU_MS_PER_MINUTE
+
+
+def of_two_nodes(deps: Deps, chain_id: int) -> Deps:
+    """The same, reading a chain only where two of its nodes agree."""
+    return replace(deps, chains={**deps.chains, chain_id: deps.chains[chain_id].agreeing()})
 
 
 def seconded(deps: Deps, event: MoneyEvent, verdict: Verdict, at: Block) -> Verdict:
@@ -33,8 +41,8 @@ def seconded(deps: Deps, event: MoneyEvent, verdict: Verdict, at: Block) -> Verd
     chain = deps.chains[event.chain_id].agreeing()
     if chain.block(event.block_number) != at or not _paid(event, chain.payments_of(event.tx_hash)):
         raise NodesDisagree
-    both = replace(deps, chains={**deps.chains, event.chain_id: chain})
     try:
+        both = of_two_nodes(deps, event.chain_id)
         return worth(both, event.asset, event.payer, int(event.amount), at, rail=event.rail)
     except StateForgotten:
         return verdict

@@ -18,7 +18,8 @@ from controller.services.deps import Deps
 DAY_MS = 86_400_000
 
 _PROVISIONAL = text("""
-    SELECT coalesce(sum(credited_gpu_ms), 0) FROM money_event
+    SELECT coalesce(sum(credited_gpu_ms + coalesce((evidence #>> '{top_up,gpu_ms}')::bigint, 0)), 0)
+    FROM money_event
     WHERE chain_id = :chain AND state = 'credited' AND coalesce(beneficiary, payer) = :wallet""")
 _OF_THE_DAY = text("""
     SELECT coalesce(sum(t.amount), 0) AS total,
@@ -49,12 +50,13 @@ def held_back(
         gpu_ms: all that would be credited with it.
         final_number: the chain's finalized block, where its provisional credit is capped.
     """
-    return _provisional(db, deps, event, gpu_ms, final_number) or _daily(db, deps, event, gpu_ms)
+    return provisional(db, deps, event, gpu_ms, final_number) or _daily(db, deps, event, gpu_ms)
 
 
-def _provisional(
+def provisional(
     db: Session, deps: Deps, event: MoneyEvent, gpu_ms: int, final_number: int | None
 ) -> Held | None:
+    """Why a credit must wait for its block to be final; None when it need not. Arguments as `held_back`."""
     minutes = deps.settings.chain_by_id(event.chain_id).provisional_cap_minutes
     if minutes is None or (final_number is not None and event.block_number <= final_number):
         return None

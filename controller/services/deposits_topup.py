@@ -14,13 +14,16 @@ from sqlmodel import Session, col, or_, select
 from controller.domain.deposits import CREDITED
 from controller.domain.ledger import Posting, user_account
 from controller.domain.pricing import Price, credit_gpu_ms, minimum_after_discount
-from controller.errors import ChainUnavailable, StateForgotten
+from controller.errors import ChainUnavailable, NodesDisagree, StateForgotten
 from controller.models import MoneyEvent
 from controller.services import deposits_events as events
+from controller.services.deposits_agree import is_large, of_two_nodes
 from controller.services.deposits_apply import below_minimum
+from controller.services.deposits_caps import provisional
 from controller.services.deps import Deps
 from controller.services.holdings import Holding, holding
 from controller.services.ledger import post
+from controller.services.ports import Block
 from controller.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -34,7 +37,7 @@ def top_up(deps: Deps, chain_id: int) -> int:
     for event in _due(deps, chain_id):
         try:
             changed += _one(deps, event)
-        except StateForgotten:
+        except (StateForgotten, NodesDisagree):
             _later(deps, event)
         except ChainUnavailable as error:
             log.warning("top-up of %s %s waits: %s", event.tx_hash, event.position, error.message)
@@ -57,21 +60,38 @@ def _one(deps: Deps, event: MoneyEvent) -> bool:
     at = deps.chains[event.chain_id].block(event.block_number)
     if at.hash != event.block_hash:
         return False
-    held = holding(deps, event.payer, at)
+    held, final_number = _holding(deps, event, at), _final_number(deps, event.chain_id)
     with deps.database.begin() as db:
         row = _locked(db, event)
         if row is None:
             return False
-        _write(db, deps, row, held)
-    return True
+        return _write(db, deps, row, held, final_number)
+
+
+def _holding(deps: Deps, event: MoneyEvent, at: Block) -> Holding:
+    """The payer's holding at the deposit's block; where it makes a credit large, as two nodes say."""
+    found = holding(deps, event.payer, at)
+    if is_large(deps, event.chain_id, int(_terms(event, found, deps.settings)["gpu_ms"])):
+        return holding(of_two_nodes(deps, event.chain_id), event.payer, at)
+    return found
+
+
+def _final_number(deps: Deps, chain_id: int) -> int | None:
+    """The chain's finalized block, where its provisional credit is capped."""
+    capped = deps.settings.chain_by_id(chain_id).provisional_cap_minutes is not None
+    return deps.chains[chain_id].finalized_number() if capped else None
 
 
 def _later(deps: Deps, event: MoneyEvent) -> None:
     with deps.database.begin() as db:
         row = _locked(db, event)
         if row is not None:
-            row.look_again_ms = deps.clock.now_ms() + LOOK_AGAIN_MS
-            db.add(row)
+            _put_off(db, row, deps.clock.now_ms())
+
+
+def _put_off(db: Session, event: MoneyEvent, now_ms: int) -> None:
+    event.look_again_ms = now_ms + LOOK_AGAIN_MS
+    db.add(event)
 
 
 def _locked(db: Session, seen: MoneyEvent) -> MoneyEvent | None:
@@ -82,27 +102,36 @@ def _locked(db: Session, seen: MoneyEvent) -> MoneyEvent | None:
     return row if same else None
 
 
-def _write(db: Session, deps: Deps, event: MoneyEvent, held: Holding) -> None:
+def _write(db: Session, deps: Deps, event: MoneyEvent, held: Holding, final_number: int | None) -> bool:
+    """Book what the tier adds; False while that would pass the cap on what is not final yet."""
     now_ms = deps.clock.now_ms()
     terms = _terms(event, held, deps.settings)
+    below = event.state == "below_min"
+    due = [*below_minimum(db, event), event] if below else []
+    reached = sum(int(e.amount) for e in due) >= int(terms["minimum"])
+    more = int(terms["gpu_ms"]) + sum(int(e.evidence["gpu_ms"]) for e in due[:-1])
+    extra = more if below else more - (event.credited_gpu_ms or 0)
+    if (reached or not below) and provisional(db, deps, event, max(extra, 0), final_number):
+        _put_off(db, event, now_ms)
+        return False
     event.top_up_due, event.look_again_ms = False, None
-    if event.state == "below_min":
+    if below:
         event.evidence = {**event.evidence, **terms}
-        due = [*below_minimum(db, event), event]
         db.add(event)
-        if sum(int(e.amount) for e in due) >= int(terms["minimum"]):
+        if reached:
             events.credit_together(db, due, int(terms["minimum"]), now_ms)
-        return
-    extra = int(terms["gpu_ms"]) - (event.credited_gpu_ms or 0)
+    else:
+        _book(db, event, terms, extra, now_ms)
+    return True
+
+
+def _book(db: Session, event: MoneyEvent, terms: dict[str, Any], extra: int, now_ms: int) -> None:
     key = f"top:{events.key_of(event)}"
     told = {**events.facts(event), **terms, "tops_up": events.key_of(event), "top_up_gpu_ms": str(extra)}
     if extra > 0:
         target = user_account(event.beneficiary or event.payer)
-        post(
-            db,
-            at_ms=now_ms,
-            transfers=[Posting(key, "top-up", f"issued:{event.asset}", target, extra, told)],
-        )
+        moved = Posting(key, "top-up", f"issued:{event.asset}", target, extra, told)
+        post(db, at_ms=now_ms, transfers=[moved])
     made = {"key": key if extra > 0 else None, "gpu_ms": str(extra)}
     event.evidence = {**event.evidence, "top_up": {**terms, **made}}
     db.add(event)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from fakes import ALICE, BOB, ETHER, USDC, FakeChain, make_deps, make_settings, payment
 from sqlalchemy import text
@@ -306,6 +308,81 @@ def test_a_deposit_of_the_holders_minimum_whose_tier_is_unknown_waits_for_it(dat
     deps.clock.advance(60_000)
     watch(deps)
     assert (has(deps), state(deps)) == (HOUR, "credited")
+    sound(deps)
+
+
+def test_a_top_up_stays_below_the_cap_until_its_block_is_final(database):
+    chain = Forgetful()
+    deps = make_deps(database, chain, settings=make_settings(chain={"provisional_cap_minutes": 70}))
+    chain.holdings[ALICE] = 100_000 * ETHER
+    chain.mine(250, [payment(amount=MINIMUM)])
+    watch(deps)
+    chain.archive = True
+    deps.clock.advance(60_000)
+    watch(deps)
+    assert (has(deps), state(deps)) == (HOUR, "credited")
+    chain.finalized = 1
+    deps.clock.advance(60_000)
+    watch(deps)
+    assert (has(deps), state(deps)) == (4_800_000, "final")
+    sound(deps)
+
+
+def test_halves_that_reach_the_holders_minimum_stay_below_the_cap_too(database):
+    chain = Forgetful()
+    deps = make_deps(database, chain, settings=make_settings(chain={"provisional_cap_minutes": 59}))
+    chain.holdings[ALICE] = 100_000 * ETHER
+    chain.mine(250, [payment(amount=MINIMUM * 3 // 4)])
+    watch(deps)
+    chain.archive = True
+    deps.clock.advance(60_000)
+    watch(deps)
+    assert (has(deps), state(deps)) == (0, "below_min")
+    chain.finalized = 1
+    deps.clock.advance(60_000)
+    watch(deps)
+    assert (has(deps), state(deps)) == (HOUR, "final")
+    sound(deps)
+
+
+def test_a_top_up_counts_in_the_cap_of_the_next_deposit(database):
+    chain = Forgetful()
+    deps = make_deps(database, chain, settings=make_settings(chain={"provisional_cap_minutes": 130}))
+    chain.holdings[ALICE] = 100_000 * ETHER
+    chain.mine(250, [payment(amount=MINIMUM)])
+    watch(deps)
+    chain.archive = True
+    deps.clock.advance(60_000)
+    watch(deps)
+    assert has(deps) == 4_800_000
+    chain.holdings[ALICE] = 0
+    chain.mine(6, [payment(amount=MINIMUM, tx="next")])
+    watch(deps)
+    assert (has(deps), state(deps, "next")) == (4_800_000, "confirming")  # 80 and 60 are above 130
+    sound(deps)
+
+
+class Flattering(Forgetful):
+    """Its first node says of the holdings what nobody else does."""
+
+    def agreeing(self):
+        others = replace(self, holdings={})
+        others.archive = self.archive
+        return others
+
+
+def test_the_tier_of_a_large_top_up_is_not_one_nodes_word(database):
+    chain = Flattering()
+    nodes = {"agreement_above_gpu_minutes": 60, "rpc_urls": ["http://127.0.0.1:1", "http://127.0.0.1:2"]}
+    deps = make_deps(database, chain, settings=make_settings(chain=nodes))
+    chain.holdings[ALICE] = 100_000 * ETHER
+    chain.mine(250, [payment(amount=2 * MINIMUM)])
+    watch(deps)
+    assert has(deps) == 2 * HOUR
+    chain.archive = True
+    deps.clock.advance(60_000)
+    watch(deps)
+    assert has(deps) == 2 * HOUR
     sound(deps)
 
 
