@@ -214,6 +214,9 @@ class Web3Chain:
         except Lagging:
             self._pool.blame_pinned("nobody knows its blocks")
             raise
+        if len(self._pool.nodes) > 1 and any(view.money.doubtful for view in found):
+            # Logs that the token's balances do not bear out: a strange token, or a lying node; two must say it.
+            found = self._pool.agreed(read, same_money)
         return [view.money for view in found]
 
     def _reader(self, node: Node) -> MoneyReader:

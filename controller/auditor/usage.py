@@ -12,7 +12,8 @@ HOLDING = ("queued", "starting")
 
 def windows(books: Books) -> None:
     """Every used window has its charge to the GPU-millisecond, every charge its window."""
-    query = """SELECT w.*, s.wallet, s.gpus AS held, s.state, s.ready_at_ms, s.billed_to_ms, s.profile
+    query = """SELECT w.*, s.wallet, s.gpus AS held, s.state, s.ready_at_ms, s.billed_to_ms, s.profile,
+                      s.kind AS session_kind
                FROM usage_window w LEFT JOIN gpu_session s ON s.id = w.session_id
                ORDER BY w.session_id, w.from_ms, w.id"""
     charged = set()
@@ -46,7 +47,7 @@ def _charge(books: Books, w: Row) -> str | None:
     if t is None:
         books.find("windows", subject, "is used, and was never charged")
         return key
-    told = {k: w[k] for k in ("from_ms", "to_ms", "gpus", "profile")}
+    told = {k: w[k] for k in ("from_ms", "to_ms", "gpus", "profile")} | {"kind": w["session_kind"]}
     books.same(
         "windows",
         subject,

@@ -207,8 +207,10 @@ def _finish_probe(deps: Deps, taken: runs.Taken, outcome: RunOutcome) -> bool:
         db.add(run)
         began = run.started_at_ms or 0
         if ok:
+            _note_health(
+                db, taken.host, outcome.result.get("health"), now
+            )  # host before slots, as a report does
             observations.note(deps, db, taken.host, slots, began)
-            _note_health(db, taken.host, outcome.result.get("health"), now)
     if ok:
         observations.act(deps, taken.host, slots, began)
     return True
