@@ -215,7 +215,7 @@ class Web3Chain:
             self._pool.blame_pinned("nobody knows its blocks")
             raise
         if len(self._pool.nodes) > 1 and any(view.money.doubtful for view in found):
-            # Logs that the token's balances do not bear out: a strange token, or a lying node; two must say it.
+            # Logs that the token's balances do not bear out: two nodes must say it, a lying one may not.
             found = self._pool.agreed(read, same_money)
         return [view.money for view in found]
 
