@@ -1,4 +1,4 @@
-"""Benches that live in the source tree, under `tests/bench`: meter, stream, load, drift.
+"""Benches that live in the source tree, under `tests/bench`: meter, stream, load, drift, x402.
 
 They bring their own PostgreSQL, oracle or crowd; an installed platform carries none of that.
 """
@@ -18,7 +18,7 @@ from controller.errors import Refused
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = (
     ROOT / "tests" / "bench",
-    *(ROOT / "tests" / "integration" / kit for kit in ("sessions", "fleet")),
+    *(ROOT / "tests" / "integration" / kit for kit in ("sessions", "fleet", "agents")),
     ROOT / "tests",
     ROOT,
 )

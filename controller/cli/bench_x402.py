@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from controller.bench import x402 as x402_bench
+from controller.bench import from_source
 from controller.cli.bench_output import show
 
 
@@ -21,4 +21,4 @@ def x402(calls: int, settlements: int, processes: int, threads: int, *, as_json:
     """
     given = {"calls": calls, "settlements": settlements, "processes": processes, "threads": threads}
     words = [f"--{name}={value}" for name, value in given.items()]
-    show(x402_bench.run(words, quiet=as_json), as_json=as_json)
+    show(from_source.run("agents", words, quiet=as_json), as_json=as_json)
