@@ -130,6 +130,12 @@ def test_no_module_grows_near_400_lines(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 360
 
 
+def test_no_two_test_modules_share_a_name() -> None:
+    """Tests are no packages: pytest imports them by name alone, and refuses the second."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted({name for name in names if names.count(name) > 1}) == []
+
+
 LOCKS = sorted(
     p
     for p in [*ROOT.glob("*.lock"), *ROOT.glob("*/**/package-lock.json"), *ROOT.glob("*/**/*.lock")]
