@@ -5,16 +5,26 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 from postgres_kit import Cluster, run_cluster
+from xdist.scheduler.loadscope import LoadScopeScheduling
 
 from controller.adapters.database import PostgresDatabase
 from controller.migrations import migrate
 
 _numbers = itertools.count(1)
-GROUPS = ("unit", "infra", "integration", "bench", "chaos", "e2e")
+# Folders whose tests share what a machine has once, each with its lane: the instance under test, nested hosts.
+# They are the longest and go first; every other module is a lane of its own.
+LANES = {
+    "e2e": "platform",
+    "integration/fleet": "machines",
+    "integration/host": "machines",
+    "integration/install": "machines",
+    "chaos": "machines",
+}
 CHROMIUM = "/usr/bin/chromium"
 CHROMIUM_FLAGS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
@@ -22,15 +32,32 @@ CHROMIUM_FLAGS = [
 ]
 
 
+class Lanes(LoadScopeScheduling):
+    """Work for two processes: tests of one lane run in one process, one after the other."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return lane(nodeid)
+
+
+def lane(nodeid: str) -> str:
+    """The lane of a test, by where its module lies."""
+    module = nodeid.split("::", 1)[0].removeprefix("tests/")
+    return next((name for folder, name in LANES.items() if module.startswith(f"{folder}/")), module)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Lanes:
+    return Lanes(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The quick groups first, so that a plain fault shows in seconds; the whole platform last."""
-    here = Path(__file__).parent
+    """The long lanes first, so that both processes end together."""
+    order = [*dict.fromkeys(LANES.values())]
 
-    def group(item: pytest.Item) -> int:
-        name = item.path.relative_to(here).parts[0]
-        return GROUPS.index(name) if name in GROUPS else len(GROUPS)
+    def place(item: pytest.Item) -> int:
+        name = lane(item.nodeid)
+        return order.index(name) if name in order else len(order)
 
-    items.sort(key=group)
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,9 @@ VENV = ROOT / ".venv"
 BUILD = ROOT / ".build"
 STAMP = VENV / ".made"
 
+# Two lanes side by side, in the order of tests/conftest.py: much of the time a test waits for a machine or a chain.
+LANES = ["--numprocesses=2", "--no-loadscope-reorder"]
+
 # Debian package -> the file that shows it is there.
 PACKAGES = {
     "btrfs-progs": "/usr/sbin/mkfs.btrfs",
@@ -45,7 +48,7 @@ def main(arguments: list[str]) -> int:
         return 0
     engine = start_docker()
     try:
-        return subprocess.call([VENV / "bin/pytest", *arguments], cwd=ROOT)
+        return subprocess.call([VENV / "bin/pytest", *LANES, *arguments], cwd=ROOT)
     finally:
         if engine:
             engine.terminate()
