@@ -161,10 +161,6 @@ class Planning:
                 wait = slot.start - self.now
                 self.promises[claim_id] = slot.start + int(policy.slack_share * wait) + policy.slack_ms
 
-    def most_free(self) -> int:
-        """How many GPUs the emptiest host has free now."""
-        return max((line.free[0] for line in self.base.hosts.values()), default=0)
-
     def begin(self, claim_id: str) -> tuple[Waiting, Slot]:
         """The claim's slot becomes a session: it no longer waits, its GPUs are taken from now on."""
         claim, slot = self.waiting.pop(claim_id), self.slots.pop(claim_id)

@@ -11,10 +11,10 @@ def start_all(planning: Planning) -> None:
     """Start claims until none of them is planned for now."""
     again = True
     while again:
-        started = False
+        started, most = False, planning.base.most_free()
         for claim in _in_turn(planning):
-            if claim.gpus <= planning.most_free() and _start(planning, claim):
-                started = True
+            if claim.gpus <= most and _start(planning, claim):
+                started, most = True, planning.base.most_free()
         again = started and any(slot.start <= planning.now for slot in planning.slots.values())
 
 
@@ -111,8 +111,9 @@ def _bounded(planning: Planning, claim: Waiting, hosts: list[str]) -> Slot | Non
 
 def explain(planning: Planning) -> None:
     """For every claim that waits beside enough free GPUs of a host: which claims they are kept for."""
+    most = planning.base.most_free()
     for claim in planning.waiting.values():
-        if claim.gpus <= planning.most_free():
+        if claim.gpus <= most:
             beside = [
                 host
                 for host in planning.base.hosts

@@ -1,12 +1,12 @@
 """Free GPUs over time: of one host as a step function, and of all hosts as a board to plan on.
 
-A board remembers for each host the first instant at which a number of GPUs is free at all, so that most
-hosts are passed over with one comparison.
+A board remembers for each host the first instant at which a number of GPUs is free at all, and its hosts in
+that order, so that most of them are never looked at.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
@@ -39,12 +39,16 @@ class Timeline:
     def copy(self) -> Timeline:
         return Timeline(self.times[:], self.free[:])
 
-    def earliest(self, gpus: int, length: int = 0, before: int = NEVER) -> int | None:
-        """The first instant from which `gpus` stay free for `length`; None if it is not before `before`."""
-        times, last = self.times, len(self.times) - 1
+    def earliest(self, gpus: int, length: int = 0, before: int = NEVER, since: int = 0) -> int | None:
+        """The first instant from which `gpus` stay free for `length`; None if it is not before `before`.
+
+        `since` spares a look at what lies before it, where so many are known not to be free.
+        """
+        times, free = self.times, self.free
+        last = len(times) - 1
         start = -1
-        for i, count in enumerate(self.free):
-            if count < gpus:
+        for i in range(bisect_left(times, since), last + 1):
+            if free[i] < gpus:
                 start = -1
                 continue
             if start < 0:
@@ -83,45 +87,76 @@ class Timeline:
         return i
 
 
+class _Firsts:
+    """When so many GPUs are free at all on each host, and the hosts in that order."""
+
+    __slots__ = ("instants", "order")
+
+    def __init__(self, instants: list[int], order: list[tuple[int, int]]) -> None:
+        self.instants, self.order = instants, order
+
+    @classmethod
+    def of(cls, lines: Iterable[Timeline], gpus: int) -> _Firsts:
+        instants = [_first(line, gpus) for line in lines]
+        return cls(instants, sorted((instant, place) for place, instant in enumerate(instants)))
+
+    def copy(self) -> _Firsts:
+        return _Firsts(self.instants[:], self.order[:])
+
+    def put(self, place: int, instant: int) -> None:
+        before = self.instants[place]
+        if before != instant:
+            del self.order[bisect_left(self.order, (before, place))]
+            insort(self.order, (instant, place))
+            self.instants[place] = instant
+
+
 class Board:
     """The timelines of all hosts."""
 
-    __slots__ = ("_first", "hosts")
+    __slots__ = ("_firsts", "_names", "_places", "hosts")
 
-    def __init__(self, hosts: dict[str, Timeline], first: dict[int, dict[str, int]] | None = None) -> None:
+    def __init__(self, hosts: dict[str, Timeline], firsts: dict[int, _Firsts] | None = None) -> None:
         self.hosts = hosts
-        self._first = first or {}  # GPUs -> host -> the first instant so many are free there
+        self._names = list(hosts)
+        self._places = {name: place for place, name in enumerate(self._names)}
+        self._firsts = firsts or {}  # by a number of GPUs
 
     def copy(self) -> Board:
-        first = {gpus: dict(instants) for gpus, instants in self._first.items()}
-        return Board({name: line.copy() for name, line in self.hosts.items()}, first)
+        firsts = {gpus: firsts.copy() for gpus, firsts in self._firsts.items()}
+        return Board({name: line.copy() for name, line in self.hosts.items()}, firsts)
 
     def earliest(
         self, gpus: int, length: int, latest: int, shut: Mapping[str, int] = MappingProxyType({})
     ) -> tuple[str, int] | None:
         """Host and instant of the earliest room of that length, not after `latest`; None if there is none.
 
-        `shut` says of some hosts before which instant they must not be taken.
+        Of several hosts with room at that instant it is the first. `shut` says of some hosts before which
+        instant they must not be taken.
         """
-        first = self._first.get(gpus)
-        if first is None:
-            first = self._first[gpus] = {n: _first(line, gpus) for n, line in self.hosts.items()}
-        best, found = latest + 1, None
-        for name, instant in first.items():
-            if instant >= best:
-                continue
-            line = self.hosts[name]
-            if name in shut:
+        firsts = self._firsts.get(gpus)
+        if firsts is None:
+            firsts = self._firsts[gpus] = _Firsts.of(self.hosts.values(), gpus)
+        best, found = latest + 1, -1
+        for instant, place in firsts.order:
+            if instant > best or instant == NEVER:
+                break
+            line = self.hosts[self._names[place]]
+            if self._names[place] in shut:
                 line = line.copy()
-                line.close(shut[name])
-            start = line.earliest(gpus, length, best)
+                line.close(shut[self._names[place]])
+            start = line.earliest(gpus, length, best + (place < found), instant)
             if start is not None:
-                best, found = start, name
-        return None if found is None else (found, best)
+                best, found = start, place
+        return None if found < 0 else (self._names[found], best)
 
     def free_now(self, host: str) -> int:
         """How many GPUs of a host are free at this instant."""
         return self.hosts[host].free[0]
+
+    def most_free(self) -> int:
+        """How many GPUs the emptiest host has free at this instant."""
+        return max((line.free[0] for line in self.hosts.values()), default=0)
 
     def room(self, host: str, start: int, gpus: int) -> int:
         """Until when `gpus` of a host stay free from `start` on."""
@@ -129,27 +164,28 @@ class Board:
 
     def take(self, host: str, start: int, length: int, gpus: int) -> None:
         """Take GPUs of a host for a while."""
-        line = self.hosts[host]
+        line, place = self.hosts[host], self._places[host]
         line.take(start, length, gpus)
-        for count, first in self._first.items():
-            if start <= first[host] < start + length:
-                first[host] = _first(line, count)
+        for count, firsts in self._firsts.items():
+            before = firsts.instants[place]
+            if start <= before < start + length:
+                firsts.put(place, _first(line, count, before))
 
     def give(self, host: str, start: int, length: int, gpus: int) -> None:
         """Give them back."""
-        line = self.hosts[host]
+        line, place = self.hosts[host], self._places[host]
         line.take(start, length, -gpus)
-        for count, first in self._first.items():
-            if start < first[host]:
-                first[host] = _first(line, count)
+        for count, firsts in self._firsts.items():
+            if start < firsts.instants[place]:
+                firsts.put(place, _first(line, count))
 
     def close(self, host: str, until: int) -> None:
         """Nobody gets anything of a host before `until`."""
         self.hosts[host].close(until)
-        for count, first in self._first.items():
-            first[host] = _first(self.hosts[host], count)
+        for count, firsts in self._firsts.items():
+            firsts.put(self._places[host], _first(self.hosts[host], count))
 
 
-def _first(line: Timeline, gpus: int) -> int:
-    found = line.earliest(gpus)
+def _first(line: Timeline, gpus: int, since: int = 0) -> int:
+    found = line.earliest(gpus, since=since)
     return NEVER if found is None else found
