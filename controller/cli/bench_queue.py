@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from controller.bench.queue import compare, scale, trace
+from controller.bench.queue import compare, curve, scale, trace
 from controller.bench.queue.workload import CELLS
 from controller.cli.bench_output import show, teller
 from controller.domain.planner import Policy
@@ -18,7 +18,7 @@ from controller.domain.planner import Policy
     "--cell",
     default="main",
     show_default=True,
-    type=click.Choice([*CELLS, "fleet"]),
+    type=click.Choice([*CELLS, "fleet", "curve"]),
     help="What is simulated.",
 )
 @click.option(
@@ -54,9 +54,11 @@ def queue(
         }
         click.echo(json.dumps(summary) if as_json else f"{out}: {summary['sessions']} sessions")
         return
-    outcome = (
-        scale.run(count // 50)
-        if cell == "fleet"
-        else compare.run(CELLS[cell], count, seeds, teller(as_json=as_json))
-    )
+    told = teller(as_json=as_json)
+    if cell == "fleet":
+        outcome = scale.run(count // 50)
+    elif cell == "curve":
+        outcome = curve.run(count, seeds, told)
+    else:
+        outcome = compare.run(CELLS[cell], count, seeds, told)
     show(outcome, as_json=as_json)

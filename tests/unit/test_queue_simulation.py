@@ -8,7 +8,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from controller.bench.queue import compare, scale, trace
+from controller.bench.queue import compare, curve, scale, trace
 from controller.bench.queue.policies import FirstFit, Promise, StrictFifo
 from controller.bench.queue.workload import CELLS, Cell, requests
 from controller.cli.bench import bench
@@ -130,3 +130,34 @@ def test_the_fleet_is_timed_only_while_the_queue_is_long(monkeypatch):
     figures = scale.run(10).figures
     assert 0 < figures["calls"] < 200
     assert figures["plan_p99_ms"] > 0
+
+
+def test_other_cells_are_held_against_what_a_prototype_reached():
+    told = []
+    assert compare.run(CELLS["rich"], 300, 1, told.append).goals.keys() == {
+        "promises_kept_ratio",
+        "promises_moved",
+    }
+    found = {"gpu8_p99_ratio_interval": 0.1, "gpu1_mean_extra_min_interval": 2.0}
+    for name in compare.REACHED:
+        goals = compare.goals(CELLS[name], compare.REACHED_AT, found)
+        ratio, extra, cut = compare.REACHED[name]
+        assert goals["gpu8_p99_ratio"] == ("<=", pytest.approx(ratio + 0.1))
+        assert goals["gpu1_mean_extra_min"] == ("<=", extra + 2)
+        assert goals["cut_ratio"] == ("<=", cut)
+
+
+def test_the_curve_names_the_tightest_promise_that_cuts_few_enough(monkeypatch):
+    cuts = iter([0.05, 0.009, 0.005, 0.0007, 0.0001])
+    monkeypatch.setattr(curve, "_at", lambda *_: {"promises_kept_ratio": 1.0, "cut_ratio": next(cuts)})
+    outcome = curve.run(200, 1, lambda _: None)
+    assert outcome.figures["knee_slack_min"] == 60
+    assert outcome.figures["slack_30_cut_ratio"] == 0.009
+    assert outcome.ok
+
+
+def test_a_wider_promise_is_further_away():
+    figures = curve.run(400, 1, lambda _: None).figures
+    waits = [figures[f"slack_{minutes}_promised_wait_p50_min"] for _, minutes in curve.SLACKS]
+    assert waits == sorted(waits)
+    assert waits[0] < waits[-1]

@@ -1,0 +1,65 @@
+"""What a tighter promise costs: the main cell under several slacks, and the knee that is the default.
+
+A promise near the planned start is worth more to who waits, and makes every top-up and every early start on
+promised GPUs a conflict: more sessions end at their guarantee.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from dataclasses import replace
+
+from controller.bench.figures import Outcome
+from controller.bench.queue.compare import MOST_CUT, Measured, figures, simulate
+from controller.bench.queue.policies import FirstFit, Promise
+from controller.bench.queue.workload import CELLS
+from controller.domain.planner import Policy
+
+MINUTE_MS = 60_000
+# Percent of the planned wait, and minutes, that a promise is wider than the plan.
+SLACKS = ((0, 0), (25, 30), (50, 60), (100, 120), (200, 240))
+
+
+def run(count: int, seeds: int, told: Callable[[str], None]) -> Outcome:
+    """The trade-off's figures over paired seeds, each slack's under its own name.
+
+    Args:
+        count: people in all; each seed gets its share.
+        seeds: how many.
+        told: gets a line for each slack.
+    """
+    cell, shipped = CELLS["main"], Policy()
+    fitted = [simulate(cell, count // seeds, seed, FirstFit()) for seed in range(1, seeds + 1)]
+    found: dict[str, float] = {}
+    within: list[int] = []
+    for percent, minutes in SLACKS:
+        policy = replace(shipped, slack_share=percent / 100, slack_ms=minutes * MINUTE_MS)
+        promised = [simulate(cell, count // seeds, seed, Promise(policy)) for seed in range(1, seeds + 1)]
+        at = _at(promised, fitted)
+        found |= {f"slack_{minutes}_{name}": value for name, value in at.items()}
+        within += [minutes] if at["cut_ratio"] <= MOST_CUT else []
+        told(f"slack {percent} % + {minutes} min: {at}")
+    # The tightest promise that cuts few enough; none: a number that is no slack.
+    found["knee_slack_min"] = min(within, default=-1)
+    how = (
+        f"cell main, {count} requests over {seeds} paired seeds for each slack (percent of the planned wait +"
+        f" minutes: {', '.join(f'{p} % + {m}' for p, m in SLACKS)}); the knee is the tightest promise"
+        f" under which at most {MOST_CUT:.1%} of all sessions end at a guarantee"
+    )
+    kept = {f"slack_{minutes}_promises_kept_ratio": ("==", 1.0) for _, minutes in SLACKS}
+    return Outcome(
+        "queue/curve", found, {"knee_slack_min": ("==", shipped.slack_ms // MINUTE_MS)} | kept, how
+    )
+
+
+def _at(promised: list[Measured], fitted: list[Measured]) -> dict[str, float]:
+    """The figures that a slack moves, and how many minutes a promise lies ahead at the median."""
+    all_of = figures(promised, fitted, fitted[0])
+    ahead = [
+        (p.latest_ms - p.given_ms) / MINUTE_MS for one in promised for p in one.schedule.promises.values()
+    ]
+    names = ("promises_kept_ratio", "cut_ratio", "gpu8_p99_ratio", "gpu1_mean_extra_min", "utilisation_delta")
+    return {name: all_of[name] for name in names} | {
+        "promised_wait_p50_min": round(statistics.median(ahead), 1)
+    }
