@@ -108,9 +108,9 @@ def test_imports_point_one_way(path: Path) -> None:
 def test_a_wrong_arrow_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bad = tmp_path / "controller" / "domain" / "sneaky.py"
     bad.parent.mkdir(parents=True)
-    bad.write_text("from controller.services import sessions\nimport infra.engine\n")
+    bad.write_text("from controller.services import alerts\nimport infra.engine\n")
     monkeypatch.setattr("test_structure.ROOT", tmp_path)
-    assert wrong_arrows(bad) == ["controller.services.sessions", "infra.engine"]
+    assert wrong_arrows(bad) == ["controller.services.alerts", "infra.engine"]
 
 
 def test_the_domain_imports_the_standard_library_only() -> None:
