@@ -102,23 +102,50 @@ class Axonos:
 
     def get(self, path: str) -> Any:
         """Any route that is read."""
-        return self._ask("GET", path, None, again=True)
+        return self.send("GET", path, again=True).json()
 
     def post(self, path: str, *, again: bool = False, **body: Any) -> Any:
         """Any route that changes something; `again`: it may be sent twice."""
-        return self._ask("POST", path, body, again=again)
+        return self.send("POST", path, body, again=again).json()
 
-    def _ask(self, method: str, path: str, body: dict[str, Any] | None, *, again: bool) -> Any:
-        for left in reversed(range(TRIES if again else 1)):
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        *,
+        headers: dict[str, str] | None = None,
+        again: bool = False,
+        tries: int = TRIES,
+        expected: tuple[int, ...] = (),
+        timeout_s: float = TIMEOUT_S,
+    ) -> httpx.Response:
+        """One request with its answer.
+
+        Args:
+            method: GET or POST.
+            path: from the site's origin.
+            body: a JSON object.
+            headers: more of them.
+            again: it may be sent twice.
+            tries: how often at most, where it may.
+            expected: statuses that are an answer, no refusal.
+            timeout_s: how long the site may be silent.
+
+        Raises:
+            ApiError: the site refused it.
+            Unreachable: the site does not answer.
+        """
+        for left in reversed(range(tries if again else 1)):
             try:
-                answer = self._http.request(method, path, json=body)
+                answer = self._http.request(method, path, json=body, headers=headers, timeout=timeout_s)
             except httpx.TransportError as error:
                 if not left:
                     raise Unreachable(f"{self.origin} does not answer: {error}") from error
                 self.pause(1)
                 continue
-            if answer.is_success:
-                return answer.json()
+            if answer.is_success or answer.status_code in expected:
+                return answer
             refused = ApiError(answer.status_code, _error_of(answer))
             if not left or not refused.retry:
                 raise refused

@@ -27,6 +27,15 @@ class ApiError(ClientError):
         self.retry = bool(error.get("retry", False))
 
 
+class PaymentRefused(ApiError):
+    """The site did not take the payment; no money moved."""
+
+    def __init__(self, reason: str) -> None:
+        """Args: why, in the protocol's words or in ours."""
+        told = {"code": "payment_refused", "message": f"No payment was made: {reason}", "reason": reason}
+        super().__init__(402, told)
+
+
 class Unreachable(ClientError):
     """The site does not answer. Check its address and try again."""
 

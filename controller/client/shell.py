@@ -6,13 +6,13 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Protocol, Self
 
 from controller.client.answers import Session, Ssh
-from controller.client.api import Axonos
 from controller.client.errors import ApiError, ClientError, NotReady, ShellFailed
 
 PATIENCE_S: Final = 600.0
@@ -33,10 +33,23 @@ class Finished:
     stderr: str
 
 
+class Claims(Protocol):
+    """Who claims the session: a wallet that is signed in (`Axonos`), or one that pays for it (`Payer`)."""
+
+    @property
+    def pause(self) -> Callable[[float], None]: ...
+
+    def claim(self, profile: str, *, ssh_key: str) -> Session: ...
+
+    def current(self) -> Session | None: ...
+
+    def end(self, session_id: str) -> Session: ...
+
+
 class Shell:
     """A shell session. Whatever happens inside the block, the session is ended when it is left."""
 
-    def __init__(self, axonos: Axonos, profile: str = "small", *, patience_s: float = PATIENCE_S) -> None:
+    def __init__(self, axonos: Claims, profile: str = "small", *, patience_s: float = PATIENCE_S) -> None:
         """Args: the site; small, medium, large or max; how long to wait for it, the queue included."""
         self.axonos, self.profile, self.patience_s = axonos, profile, patience_s
         self.session: Session | None = None

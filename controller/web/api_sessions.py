@@ -6,6 +6,8 @@ from flask import Blueprint, Response, request
 
 from controller.errors import (
     BadSshKey,
+    HomeNotReady,
+    HomePutAway,
     NotEnoughCredit,
     NotYours,
     ProfileTooLarge,
@@ -52,6 +54,8 @@ def profiles() -> Response:
     BadSshKey,
     SshKeyNeeded,
     NotYours,
+    HomeNotReady,
+    HomePutAway,
     status=201,
     takes=bodies.Claim,
     scope="sessions:write",

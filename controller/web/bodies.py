@@ -133,6 +133,33 @@ class Claim(Body):
     accept_until_ms: Instant | None = None
 
 
+class AgentWish(Body):
+    """A shell for one public key; a payment needs both, whoever only looks for the terms neither.
+
+    `wait_s`: how long to wait for it before the answer is 202.
+    """
+
+    profile: Annotated[Text, _one_of(*PROFILES)] | None = None
+    ssh_key: Annotated[str, _text(MAX_KEY_CHARS)] | None = None
+    accept_bounded: bool = False
+    wait_s: Instant | None = None
+
+
+class AgentHeaders(Body):
+    """The client's own name for a request, and the one version it wants the terms in."""
+
+    idempotency_key: Annotated[str, _text(255, 16, r"^[\x21-\x7e]+$")] | None = Field(
+        None, alias="Idempotency-Key"
+    )
+    version: Annotated[str, _one_of("1", "2")] | None = Field(None, alias="X-X402-Version")
+
+
+class TermsVersion(Body):
+    """The one version that the terms are wanted in."""
+
+    x402_version: Annotated[str, _one_of("1", "2")] | None = None
+
+
 class TabWords(Body):
     """Which of several tabs asks; programs leave it out. `csrf_token` only where no header can be sent."""
 

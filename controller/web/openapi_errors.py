@@ -35,14 +35,15 @@ class Told:
 # Answers of the HTTP layer itself, before any view: `answers.on_http_error`.
 BAD_REQUEST = Told(400, "bad_request", "The request is no HTTP request that can be read.", retry=False)
 TOO_LARGE = Told(413, "request_entity_too_large", MESSAGES[413], retry=False)
-EVERYWHERE = (AxonosError, DatabaseUnavailable, ForbiddenOrigin, TooManyRequests, TokenRefused, ScopeNeeded)
+EVERYWHERE = (AxonosError, DatabaseUnavailable, ForbiddenOrigin, TooManyRequests)
+BY_TOKEN = (TokenRefused, ScopeNeeded)
 
 
 def errors_of(declared: Operation, *, post: bool, in_path: bool) -> list[Told]:
     """Every error that a route may answer with: its own, and what any request may meet."""
     found: set[type[AxonosError]] = {*EVERYWHERE, *declared.errors}
-    if not declared.public:
-        found.add(SignInNeeded)
+    if not declared.ways:
+        found.update(BY_TOKEN if declared.public else (*BY_TOKEN, SignInNeeded))
     if post or declared.query:
         found.add(BadInput)
     if in_path:

@@ -5,8 +5,8 @@ A view without a declaration takes no API token and is missing in the document, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
 from flask import current_app
@@ -21,13 +21,24 @@ _MARK: Final = "axonos_operation"
 
 
 @dataclass(frozen=True)
+class Reply:
+    """One answer: its dataclass, or its media type where it is no JSON object; what its headers mean."""
+
+    answer: Any
+    about: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Operation:
     """One route of the API.
 
-    `answer` is a dataclass, or a media type where the answer is no JSON object; `takes` and `query` are
-    models of `bodies`. `scope` is what an API token needs; None: no token will do, only a signed-in browser.
-    `public`: nobody has to be signed in; a scope then covers what the answer says about the wallet.
-    `errors` are those of its own; what any request may meet is added in the document.
+    `answer` is a dataclass, or a media type where the answer is no JSON object, with `answer_headers`;
+    `replies` are answers by status that are neither that one nor an error of ours. `takes`, `query` and
+    `headers` are models of `bodies`. `scope` is what an API token needs; None: no token will do, only a
+    signed-in browser. `public`: nobody has to be signed in; a scope then covers what the answer says about
+    the wallet. `ways` are security schemes of the document that take the place of token and cookie. `errors`
+    are those of its own; what any request may meet is added in the document.
     """
 
     summary: str
@@ -38,6 +49,10 @@ class Operation:
     scope: str | None
     public: bool
     errors: tuple[type[AxonosError], ...]
+    replies: Mapping[int, Reply] = field(default_factory=dict)
+    headers: type[BaseModel] | None = None
+    ways: tuple[str, ...] = ()
+    answer_headers: Mapping[str, str] = field(default_factory=dict)
 
 
 def operation(
@@ -49,10 +64,27 @@ def operation(
     query: type[BaseModel] | None = None,
     scope: str | None = None,
     public: bool = False,
+    replies: Mapping[int, Reply] | None = None,
+    headers: type[BaseModel] | None = None,
+    ways: tuple[str, ...] = (),
+    answer_headers: Mapping[str, str] | None = None,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Declare a view as a route of the API; see `Operation`."""
     assert scope is None or scope in SCOPES, scope
-    declared = Operation(summary, answer, status, takes, query, scope, public, errors)
+    declared = Operation(
+        summary,
+        answer,
+        status,
+        takes,
+        query,
+        scope,
+        public,
+        errors,
+        replies or {},
+        headers,
+        ways,
+        answer_headers or {},
+    )
 
     def decorate(view: Callable[P, R]) -> Callable[P, R]:
         setattr(view, _MARK, declared)

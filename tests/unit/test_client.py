@@ -157,3 +157,17 @@ def test_the_command_wants_a_way_in_and_says_errors_as_json(tmp_path, monkeypatc
     site.answers = [httpx.ConnectError("gone")]
     done = run(agent.main, options)
     assert (done.exit_code, json.loads(done.stdout)["error"]["code"]) == (4, "unreachable")
+
+
+def test_who_pays_names_the_key_s_file_and_an_amount_and_no_key_stands_on_the_command_line(tmp_path):
+    run, site = CliRunner().invoke, ["--site", "https://gpu.example"]
+    key = tmp_path / "key"
+    key.write_text("correct horse battery staple\n")
+    for wrong in (["--pay", "1"], ["--wallet-key-file", str(key), "--pay", "1"]):
+        done = run(agent.main, [*site, *wrong, "true"])
+        assert done.exit_code == 2, done.output
+        assert "horse" not in done.output
+    for amount in ("0", "-1", "nan", "inf", "ten"):
+        done = run(agent.main, [*site, "--wallet-key-file", str(key), "--pay", amount, "true"])
+        assert (done.exit_code, "no amount of USDC" in done.output) == (2, True), amount
+    assert not [word for option in agent.main.params for word in option.opts if word == "--wallet-key"]

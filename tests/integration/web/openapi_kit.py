@@ -20,7 +20,7 @@ def watch(app: Flask) -> list[str]:
         rule = request.url_rule
         if (
             rule is not None
-            and rule.rule.startswith(("/api/v1/", "/api/openapi"))
+            and rule.rule.startswith(("/api/", "/.well-known/"))
             and request.method in ("GET", "POST")
         ):
             path = rule.rule.replace("<", "{").replace(">", "}")

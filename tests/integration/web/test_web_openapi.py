@@ -28,7 +28,7 @@ def test_no_route_of_the_api_is_missing(site: Site, document) -> None:
         (re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule), method.lower())
         for rule in site.app.url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
-        if rule.rule.startswith("/api/") and not rule.rule.startswith("/api/x402/")  # x402 has its own
+        if rule.rule.startswith(("/api/", "/.well-known/"))
     }
     assert {(path, method) for path, found in document["paths"].items() for method in found} == routes
     assert len(routes) > 30
@@ -72,9 +72,26 @@ def test_every_route_says_what_it_needs(document) -> None:
         for method, found in methods.items():
             ways = [set(way) for way in found["security"]]
             asked |= {scope for way in found["security"] for scope in way.get("token", [])}
-            if method == "post" and set() not in ways:
+            if path.startswith("/api/x402/"):
+                assert {"token"} not in ways, "an API token is not for agents that pay"
+            elif method == "post" and set() not in ways:
                 assert {"session", "csrf"} in ways, path
     assert asked == set(SCOPES)
+
+
+def test_what_agents_pay_with_and_what_they_are_answered(document) -> None:
+    pay = document["paths"]["/api/x402/session"]["post"]
+    ways = {name for way in pay["security"] for name in way}
+    assert ways == {"payment", "payment_v1", "sign_in_with_x", "session_token"}
+    named = {one["name"]: one["in"] for one in pay["parameters"]}
+    assert named == {"x402_version": "query", "Idempotency-Key": "header", "X-X402-Version": "header"}
+    assert set(pay["responses"]["402"]["headers"]) == {"PAYMENT-REQUIRED"}
+    for status in ("200", "202"):
+        told = pay["responses"][status]
+        assert set(told["headers"]) == {"PAYMENT-RESPONSE", "X-PAYMENT-RESPONSE"}
+        assert told["content"]["application/json"]["schema"]["$ref"].endswith("/Given")
+    assert "`payment_used`" in pay["responses"]["409"]["description"]
+    assert "`settlement_paused`" in pay["responses"]["503"]["description"]
 
 
 def test_amounts_of_tokens_are_texts(document) -> None:
