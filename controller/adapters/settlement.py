@@ -22,7 +22,7 @@ from controller.adapters import chain_words as words
 from controller.adapters.settlement_node import Fees, SettlementNodes
 from controller.adapters.settlement_signer import PaymentSigner, never
 from controller.domain.x402 import Authorization, Payload
-from controller.errors import SettingsInvalid, SettlementPaused
+from controller.errors import ChainUnavailable, SettingsInvalid, SettlementPaused
 from controller.services.ports_settlement import (
     Sending,
     Settled,
@@ -97,8 +97,7 @@ class X402Settler:
             if signer.outage is not None:
                 raise signer.outage
             return Settled(refused=said.error_reason or "invalid_payment")
-        receipt = None if signer.receipt is None else self._told(signer.receipt, signer.signed.nonce)
-        return Settled(None, signer.signed, signer.sending, receipt)
+        return Settled(None, signer.signed, signer.sending, self._seen(signer))
 
     def send(self, raw: str) -> Sending:
         return self._nodes.send(raw)
@@ -150,6 +149,15 @@ class X402Settler:
             gas_limit=self._rail.gas_limit,
             wait_s=self._rail.receipt_wait_s,
         )
+
+    def _seen(self, signer: PaymentSigner) -> TransferReceipt | None:
+        """What a block says of it; nothing where the node falls silent now: it is on its way all the same."""
+        if signer.receipt is None or signer.signed is None:
+            return None
+        try:
+            return self._told(signer.receipt, signer.signed.nonce)
+        except ChainUnavailable:
+            return None
 
     def _told(self, receipt: dict[str, Any], nonce: int) -> TransferReceipt:
         """A receipt as services see it; payments have the positions that the watcher gives them."""

@@ -21,7 +21,7 @@ from controller.services.ports_settlement import Settled, Settler, Terms
 from controller.services.prices import price_of
 from controller.services.wallets import hash_secret, rate_limit
 from controller.services.x402_outcome import DECIDED, Outcome, book_stray, on_receipt, on_sending, resync
-from controller.services.x402_sign import Order, known, sender_known, sign
+from controller.services.x402_sign import Order, known, newest, sender_known, sign
 from controller.services.x402_terms import chosen, rail
 
 PAYMENTS_PER_MINUTE = 20
@@ -138,23 +138,32 @@ class Desk:
         raise PaymentNeeded(reason=reason)
 
     def _sent(self, order: Order, done: Settled, settler: Settler) -> Outcome:
-        row = self._known(order)
-        assert row is not None
+        """What came of a settlement that was signed; the worker may have looked first, and decided it."""
+        with self._deps.database.begin() as db:
+            row = newest(db, order)
+        found = Outcome(row)
         if done.receipt is not None:
-            found = on_receipt(self._deps, row, done.receipt)
-            if found.row.state == "reverted":
-                raise PaymentNeeded(reason="invalid_transaction_state", transaction=row.tx_hash)
-            return found
-        if done.sending is None:
-            return Outcome(row)
-        row = on_sending(self._deps, row, done.sending)
-        if done.sending.outcome == "nonce":
-            resync(self._deps, row, settler.pending_nonce())
-        if row.state == "unsent":
+            try:
+                found = on_receipt(self._deps, row, done.receipt)
+            except ChainUnavailable:
+                return found  # the worker goes on with it
+        elif done.sending is not None:
+            found = Outcome(on_sending(self._deps, row, done.sending))
+            if done.sending.outcome == "nonce":
+                self._resync(row, settler)
+        if found.row.state == "reverted":
+            raise PaymentNeeded(reason="invalid_transaction_state", transaction=row.tx_hash)
+        if found.row.state in ("unsent", "skipped"):
             raise SettlementPaused(
                 "The payment could not be put on the chain. Nothing was taken.", retry_after_s=5
             )
-        return Outcome(row)
+        return found
+
+    def _resync(self, row: X402Payment, settler: Settler) -> None:
+        try:
+            resync(self._deps, row, settler.pending_nonce())
+        except ChainUnavailable:
+            return  # the next settlement finds its nonce used, too, and asks again
 
     def _again(self, order: Order, row: X402Payment) -> Outcome:
         """The answer to a payment that is known: its own, for whoever has its key and wants the same."""

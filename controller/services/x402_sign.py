@@ -59,6 +59,16 @@ def known(db: Session, order: Order) -> X402Payment | None:
     return db.exec(query.order_by(col(X402Payment.id))).first()
 
 
+def newest(db: Session, order: Order) -> X402Payment:
+    """The row that was signed last for this authorization, whatever became of it."""
+    query = select(X402Payment).where(
+        X402Payment.chain_id == order.chain_id,
+        X402Payment.payer == order.signed.payer,
+        X402Payment.auth_nonce == order.signed.nonce,
+    )
+    return db.exec(query.order_by(col(X402Payment.id).desc()).limit(1)).one()
+
+
 def sign(
     deps: Deps, order: Order, build: Callable[[int], SignedTransfer], first_nonce: int
 ) -> SignedTransfer:

@@ -7,7 +7,7 @@ import json
 import secrets
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -41,6 +41,8 @@ from controller.settings import Settings
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE0RDBFI1nhR6bMWCTp9Hh0AEYyjI3n3OKaKRXmCsuXo"
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHUVjD6Bf7R6XkZ7cqxk5TtqR7o6gq1m0Jd0pTq2b3cV agent"
 CENTS_10, DOLLAR = 100_000, 1_000_000
+SIX_MINUTES = 360_000  # GPU-milliseconds for ten cents
+KEY_HEADER = {"Idempotency-Key": "an-agents-own-secret-1"}
 
 
 def settings_for(chain: Chain, database_url: str, folder: Path, **sections: Any) -> Settings:
@@ -199,7 +201,7 @@ def client(account: LocalAccount, limit: str | None = None) -> requests.Session:
 def payment(
     platform: Platform, account: LocalAccount, amount: int = CENTS_10, version: int = 2, **changes: Any
 ) -> dict[str, str]:
-    """Headers that pay; `changes` are written into the authorization before (`signed`) or after it is signed."""
+    """Headers that pay; `changes` go into the authorization before (`signed`) or `after` it is signed."""
     rail, where = platform.deps.settings, platform.chain.deployment
     now_s = int(time.time())
     signed = {
@@ -217,6 +219,7 @@ def payment(
             "version": "2",
             "chainId": where.chain_id,
             "verifyingContract": where.usdc,
+            **changes.pop("domain", {}),
         },
         "types": {
             "TransferWithAuthorization": [
@@ -262,6 +265,23 @@ def ask(platform: Platform, headers: dict[str, str] | None = None, **body: Any) 
     """POST /api/x402/session."""
     asked = {"profile": "small", "ssh_key": KEY, "wait_s": 0, **body}
     return requests.post(platform.url, json=asked, headers=headers, timeout=60)
+
+
+def reason(answer: requests.Response) -> str:
+    """Why a payment was not taken, as both versions of the protocol tell it."""
+    assert answer.status_code == 402, answer.text
+    told: dict[str, Any] = json.loads(base64.b64decode(answer.headers["PAYMENT-REQUIRED"]))
+    assert told["error"] == answer.json()["error"]
+    return str(told["error"])
+
+
+def wait_for(found: Callable[[], Any]) -> Any:
+    """What is found, once it is there."""
+    end_s = time.monotonic() + 10
+    while not (value := found()):
+        assert time.monotonic() < end_s, "waited too long"
+        time.sleep(0.01)
+    return value
 
 
 @contextmanager

@@ -4,29 +4,29 @@ from __future__ import annotations
 
 import base64
 import json
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 import requests
-from agent_kit import CENTS_10, DOLLAR, KEY, Platform, ask, payment
-from eth_account import Account
+from agent_kit import (
+    CENTS_10,
+    DOLLAR,
+    KEY,
+    KEY_HEADER,
+    SIX_MINUTES,
+    Platform,
+    ask,
+    payment,
+    reason,
+    wait_for,
+)
+from eth_account.signers.local import LocalAccount
 
 from controller.models import X402Payment
-from controller.services import x402_recover
 
 pytestmark = pytest.mark.integration
-SIX_MINUTES = 360_000
-KEY_HEADER = {"Idempotency-Key": "an-agents-own-secret-1"}
-
-
-def reason(answer: requests.Response) -> str:
-    assert answer.status_code == 402, answer.text
-    told: dict[str, Any] = json.loads(base64.b64decode(answer.headers["PAYMENT-REQUIRED"]))
-    assert told["error"] == answer.json()["error"]
-    return str(told["error"])
 
 
 def test_50_copies_of_one_payment_at_once_buy_one_session(platform: Platform) -> None:
@@ -113,18 +113,11 @@ def test_an_emptied_wallet_costs_us_nothing(platform: Platform) -> None:
 def test_a_wallet_emptied_after_the_simulation_is_refused_and_then_left_alone(platform: Platform) -> None:
     """Its transfer waits in the pool; one that pays more gas empties the wallet before it."""
     account, chain = platform.agent(usdc=CENTS_10), platform.chain
-    chain.rpc("anvil_setBalance", account.address, hex(1000 * 10**18))
     with ThreadPoolExecutor(1) as pool:
         with chain.paused_mining():
             asked = pool.submit(ask, platform, payment(platform, account))
             wait_for(platform.payments)
-            move = chain.usdc.functions.transfer(chain.faucet.address, CENTS_10)
-            data = move.build_transaction({"gas": 1, "gasPrice": 1, "nonce": 0, "from": account.address})[
-                "data"
-            ]
-            tip = {"maxFeePerGas": 10**12, "maxPriorityFeePerGas": 10**11}
-            chain.send(account, to=chain.usdc.address, data=data, **tip)
-            chain.rpc("evm_mine")
+            empty(platform, account)
         assert reason(asked.result()) == "invalid_transaction_state"
     (row,) = platform.payments()
     assert (row.state, platform.gas_spent()) == ("reverted", int(row.gas_wei))
@@ -132,6 +125,17 @@ def test_a_wallet_emptied_after_the_simulation_is_refused_and_then_left_alone(pl
     again = ask(platform, payment(platform, account))
     assert again.status_code == 429, again.text
     assert int(again.headers["Retry-After"]) > 0
+
+
+def empty(platform: Platform, account: LocalAccount) -> None:
+    """Take ten cents out of a wallet before anything else that waits in the pool, and mine."""
+    chain = platform.chain
+    chain.rpc("anvil_setBalance", account.address, hex(1000 * 10**18))
+    move = chain.usdc.functions.transfer(chain.faucet.address, CENTS_10)
+    data = move.build_transaction({"gas": 1, "gasPrice": 1, "nonce": 0, "from": account.address})["data"]
+    tip = {"maxFeePerGas": 10**12, "maxPriorityFeePerGas": 10**11}
+    chain.send(account, to=chain.usdc.address, data=data, **tip)
+    chain.rpc("evm_mine")
 
 
 def test_too_many_failures_trip_the_breaker(make_platform: Callable[..., Platform]) -> None:
@@ -233,206 +237,6 @@ def send_authorization(platform: Platform, paid: dict[str, str], **fields: Any) 
     return platform.chain.send(runner, to=usdc.address, data=data, **fields)
 
 
-def test_a_sender_without_gas_gives_its_nonce_back(platform: Platform) -> None:
-    """Otherwise every later settlement waits for a nonce that never comes."""
-    settler = platform.deps.settler
-    assert settler is not None
-    platform.chain.rpc("anvil_setBalance", settler.sender, "0x0")
-    answer = ask(platform, payment(platform, platform.agent()))
-    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "settlement_paused"), answer.text
-    assert [row.state for row in platform.payments()] == ["unsent"]
-    assert ("settlement", "gas") in platform.alerts()
-    platform.chain.rpc("anvil_setBalance", settler.sender, hex(1000 * 10**18))
-    assert ask(platform, payment(platform, platform.agent())).status_code == 200
-    assert ("settlement", "gas") not in platform.alerts()
-    assert [row.sender_nonce for row in platform.payments()] == [0, 0]
-
-
-def test_a_receipt_that_does_not_come_in_time_is_202_and_never_lost(
-    make_platform: Callable[..., Platform],
-) -> None:
-    platform = make_platform(x402={"receipt_wait_s": 0.2})
-    account = platform.agent()
-    paid = {**payment(platform, account), **KEY_HEADER}
-    with platform.chain.paused_mining():
-        slow = ask(platform, paid)
-        assert slow.status_code == 202, slow.text
-        assert slow.json()["payment"]["state"] == "settling"
-        assert "PAYMENT-RESPONSE" not in slow.headers
-        assert ask(platform, paid).status_code == 202
-        platform.chain.rpc("evm_mine")
-    wait_until_recovered(platform)
-    token = {"Authorization": f"Bearer {slow.json()['session_token']}"}
-    assert ask(platform, token, profile="medium").status_code == 409
-    by_token, by_key = ask(platform, token), ask(platform, paid)
-    assert (by_token.status_code, by_key.status_code) == (200, 200), by_token.text
-    assert by_token.json()["session"]["id"] == by_key.json()["session"]["id"]
-    assert len(platform.payments()) == 1
-    assert platform.gpu_ms(account) <= SIX_MINUTES
-
-
-def test_a_process_that_dies_between_sending_and_receipt_loses_no_payment(platform: Platform) -> None:
-    """What kill -9 leaves: a row and a transaction in the pool, or not even that."""
-    account = platform.agent()
-    signed, never_sent = payment(platform, account), payment(platform, platform.agent())
-    rows = [left_behind(platform, paid) for paid in (signed, never_sent)]
-    assert platform.deps.settler is not None
-    assert platform.deps.settler.send(rows[0].raw).outcome == "taken"
-    wait_until_recovered(platform)
-    assert [row.state for row in platform.payments()] == ["settled", "settled"]
-    assert platform.gpu_ms(account) == SIX_MINUTES
-    platform.chain.mine(8)
-    platform.watch()
-    assert [e.credited_gpu_ms for e in platform.events()] == [SIX_MINUTES, SIX_MINUTES]
-    platform.sound()
-
-
-def left_behind(platform: Platform, paid: dict[str, str]) -> X402Payment:
-    """Sign and write down a settlement, and go no further."""
-    from controller.domain.x402 import read_payload
-    from controller.errors import SettlementPaused
-    from controller.services import x402_sign, x402_terms
-
-    deps = platform.deps
-    payload = read_payload(next(iter(paid.values())))
-    asked = x402_terms.terms(deps, "/api/x402/session")
-    order = x402_sign.Order(asked.chain_id, payload.authorization, "w", "", alone=False)
-
-    def sign_and_die(build: Any) -> Any:
-        x402_sign.sign(deps, order, build, 0)
-        raise SettlementPaused
-
-    one = x402_terms.chosen(asked, payload, deps.clock.now_ms())
-    assert deps.settler is not None
-    with pytest.raises(SettlementPaused):
-        deps.settler.settle(payload, one, sign_and_die)
-    return platform.payments()[-1]
-
-
-def test_a_settlement_that_ran_out_unsent_frees_its_nonce(platform: Platform) -> None:
-    now_s = int(time.time())
-    paid = payment(platform, platform.agent())
-    left_behind(platform, paid)
-    with platform.deps.database.begin() as db:
-        row = db.get_one(X402Payment, platform.payments()[0].id)
-        row.valid_before_s, row.created_at_ms = now_s - 60, row.created_at_ms - 60_000
-        db.add(row)
-    x402_recover.recover(platform.deps)
-    x402_recover.recover(platform.deps)
-    assert [row.state for row in platform.payments()] == ["skipped"]
-    assert ask(platform, payment(platform, platform.agent())).status_code == 200
-
-
-def wait_until_recovered(platform: Platform) -> None:
-    with platform.deps.database.begin() as db:
-        for row in platform.payments():
-            mine = db.get_one(X402Payment, row.id)
-            mine.created_at_ms -= x402_recover.LEAVE_ALONE_MS
-            db.add(mine)
-    wait_for(
-        lambda: x402_recover.recover(platform.deps) or all(r.state != "signed" for r in platform.payments())
-    )
-    while any(row.state == "signed" for row in platform.payments()):
-        x402_recover.recover(platform.deps)
-
-
-def wait_for(found: Callable[[], Any]) -> Any:
-    end_s = time.monotonic() + 10
-    while not (value := found()):
-        assert time.monotonic() < end_s, "waited too long"
-        time.sleep(0.01)
-    return value
-
-
-def test_a_node_that_is_down_is_503_and_takes_nothing(platform: Platform) -> None:
-    """Stock: 402 `failed_to_verify_signature`, which tells the agent that its payment is bad."""
-    paid = payment(platform, platform.agent())
-    nodes = platform.deps.settler._nodes._pool.nodes  # type: ignore[union-attr]
-    kept, nodes[0]._url = nodes[0]._url, "http://127.0.0.1:9"
-    answer = ask(platform, paid)
-    nodes[0]._url = kept
-    nodes[0].worked()
-    assert (answer.status_code, answer.json()["error"]["retry"]) == (503, True)
-    assert platform.payments() == []
-    assert ask(platform, paid).status_code == 200
-
-
-@pytest.mark.parametrize(
-    "header", ["", "!", "e30=", "W10=", base64.b64encode(b'{"x402Version":3}').decode(), "x" * 30_000]
-)
-def test_garbage_is_400_not_402(platform: Platform, header: str) -> None:
-    name = "PAYMENT-SIGNATURE"
-    answer = ask(platform, {name: header or "="})
-    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "malformed_payment"), answer.text
-    assert answer.headers["Content-Type"] == "application/json"
-
-
-def test_a_402_has_one_content_type(platform: Platform) -> None:
-    answer = ask(platform)
-    assert answer.status_code == 402
-    assert answer.headers["Content-Type"] == "application/json"
-
-
-@pytest.mark.parametrize(
-    ("changes", "why"),
-    [
-        ({"signed": {"value": "100001"}}, "invalid_exact_evm_payload_authorization_value_mismatch"),
-        ({"signed": {"to": "0x" + "11" * 20}}, "invalid_exact_evm_payload_recipient_mismatch"),
-        ({"signed": {"validBefore": "1"}}, "invalid_exact_evm_payload_authorization_valid_before"),
-        ({"signed": {"validAfter": "9999999998", "validBefore": "9999999999"}}, "…valid_after"),
-        ({"accepted": {"network": "eip155:1"}}, "invalid_network"),
-        ({"accepted": {"scheme": "upto"}}, "unsupported_scheme"),
-        ({"accepted": {"asset": "0x" + "11" * 20}}, "invalid_payment_requirements"),
-        ({"accepted": {"payTo": "0x" + "11" * 20}}, "invalid_exact_evm_payload_recipient_mismatch"),
-        ({"after": {"nonce": "0x" + "22" * 32}}, "invalid_exact_evm_payload_signature"),
-    ],
-    ids=lambda value: value[-30:] if isinstance(value, str) else "",
-)
-def test_a_payment_for_something_else_is_402_with_the_reason(
-    platform: Platform, changes: dict[str, Any], why: str
-) -> None:
-    amount = int(changes.get("signed", {}).get("value", CENTS_10))
-    paid = payment(platform, platform.agent(), amount, **changes)
-    assert reason(ask(platform, paid)).endswith(why.lstrip("…"))
-    assert (platform.gas_spent(), platform.payments(), platform.sessions()) == (0, [], 0)
-
-
-def test_amounts_are_only_those_that_cover_the_profile(platform: Platform) -> None:
-    assert [one["amount"] for one in platform.terms()["accepts"]] == [
-        "100000",
-        "1000000",
-        "5000000",
-        "10000000",
-    ]
-    # Eight minutes on one GPU cost more than ten cents.
-    assert [one["amount"] for one in platform.terms(profile="max")["accepts"]] == [
-        "1000000",
-        "5000000",
-        "10000000",
-    ]
-    answer = ask(platform, payment(platform, platform.agent()), profile="max")
-    assert reason(answer) == "invalid_exact_evm_payload_authorization_value_mismatch"
-
-
-def test_bad_input_is_told_before_any_money_moves(make_platform: Callable[..., Platform]) -> None:
-    platform = make_platform(gpus=2)
-    paid = payment(platform, platform.agent())
-    for body, code in (
-        ({"ssh_key": "ssh-ed25519 AAAA"}, "bad_ssh_key"),
-        ({"profile": "huge"}, "unknown_profile"),
-        ({"wait_s": "soon"}, "bad_input"),
-        ({"profile": "large"}, None),
-    ):
-        answer = ask(platform, paid, **body)
-        if code:
-            assert (answer.status_code, answer.json()["error"]["code"]) == (400, code), answer.text
-    large = ask(platform, payment(platform, platform.agent(), DOLLAR), profile="large")
-    assert (large.status_code, large.json()["error"]["code"]) == (409, "profile_too_large")
-    short = ask(platform, {**paid, "Idempotency-Key": "1"})
-    assert short.status_code == 400
-    assert (platform.gas_spent(), platform.payments()) == (0, [])
-
-
 def test_a_second_payment_while_a_session_runs_is_not_taken(platform: Platform) -> None:
     account = platform.agent()
     assert ask(platform, payment(platform, account)).status_code == 200
@@ -472,45 +276,3 @@ def test_more_than_the_cap_waits_for_confirmations(make_platform: Callable[..., 
     platform.watch()
     assert platform.gpu_ms(account) == 3_600_000
     platform.sound()
-
-
-def test_credit_of_a_block_that_the_chain_drops_is_taken_back(platform: Platform) -> None:
-    platform.chain.mine(3)
-    platform.watch()
-    account = platform.agent()
-    answer = requests.get(
-        platform.origin + "/api/x402/access", headers=payment(platform, account), timeout=30
-    )
-    assert (answer.status_code, answer.json()["remaining_minutes"]) == (200, 6), answer.text
-    assert [event.unwatched for event in platform.events()] == [True]
-    platform.chain.reorg(2)
-    platform.chain.mine(2)
-    platform.watch()
-    assert platform.gpu_ms(account) == 0
-    assert [event.state for event in platform.events()] == ["reversed"]
-    platform.sound()
-
-
-def test_version_1_has_no_name_for_other_chains() -> None:
-    from x402.mechanisms.evm.v1.constants import V1_NETWORK_CHAIN_IDS
-
-    assert 31337 not in V1_NETWORK_CHAIN_IDS.values()
-    assert V1_NETWORK_CHAIN_IDS["base-sepolia"] == 84532
-
-
-def test_an_address_alone_spends_nothing(platform: Platform) -> None:
-    """Attack 1 of the predecessor: anyone with an address got a session on its credit."""
-    account = platform.agent()
-    requests.get(platform.origin + "/api/x402/access", headers=payment(platform, account), timeout=30)
-    assert platform.gpu_ms(account) == SIX_MINUTES
-    for named in (
-        {"wallet": account.address},
-        {"wallet_address": account.address},
-        {"payer": account.address},
-    ):
-        answer = ask(platform, **named)
-        assert answer.status_code == 402, answer.text
-    stranger = Account.create()
-    forged = payment(platform, stranger, after={"from": account.address})
-    assert reason(ask(platform, forged)) == "invalid_exact_evm_payload_signature"
-    assert platform.sessions() == 0

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-# The sessions' kit is used here, too: a platform whose hosts a test brings itself.
-sys.path.append(str(Path(__file__).parents[1] / "sessions"))
+# The kits of sessions and of agents are used here, too: platforms whose hosts a test brings itself.
+sys.path += [str(Path(__file__).parents[1] / name) for name in ("sessions", "agents")]
 
 from hostkit import TestHost, build_image, run, write_config
 from shell_kit import build_shell_image

@@ -43,7 +43,14 @@ def test_a_shell_from_key_to_end(visitor: BrowserContext, site: Running) -> None
     expect(page.locator("#ssh-fingerprint")).to_have_text(re.compile("^SHA256:"))
     expect(page.locator("#ssh-known-hosts")).to_contain_text(HOST_KEY)
     expect(page.locator("#ssh-config")).to_contain_text(f"Port {port[1]}")
+    expect(page.locator("#ssh-config")).to_contain_text("Host axonos")
+    expect(page.get_by_text("axonos-jupyter")).to_be_visible()
     expect(page.locator(".facts")).to_contain_text("Burn rate")
+    left = page.locator(".facts [data-ends]")
+    expect(left).to_have_text(re.compile(r"^\d\d+:\d\d:\d\d$"))
+    before = seconds(left.inner_text())
+    expect(left).not_to_have_text(left.inner_text())
+    assert before - 30 < seconds(left.inner_text()) < before, "it counts down"
     visitor.grant_permissions(["clipboard-read", "clipboard-write"])
     page.locator("#ssh-command-copy").click()
     expect(page.locator("#toasts")).to_contain_text("Copied.")
@@ -56,6 +63,11 @@ def test_a_shell_from_key_to_end(visitor: BrowserContext, site: Running) -> None
     assert site.desktops.running == {}
     page.get_by_role("button", name="Relaunch Small shell").click()
     expect(page.get_by_role("heading", name="Your shell is running")).to_be_visible()
+
+
+def seconds(shown: str) -> int:
+    hours, minutes, rest = map(int, shown.split(":"))
+    return (60 * hours + minutes) * 60 + rest
 
 
 def test_a_token_is_made_shown_once_and_taken_back(visitor: BrowserContext, site: Running) -> None:

@@ -1,6 +1,7 @@
 // A shell on the launch page: how to reach it, how long it lasts, and its end.
 import { h, duration, minutes, toast } from "./dom.js";
 import { now } from "./state.js";
+import { ends } from "./ticking.js";
 
 const LOW_MS = 30 * 60000;
 
@@ -16,7 +17,7 @@ export function shellPanel(session, leftMs, { panel, facts, profileTitle, button
       : "Log in from your own terminal. Minutes count until you end it here: logging out or closing this page does not stop the clock."),
     paused || left > LOW_MS ? null : h("p", { class: "note", role: "alert" }, `About ${duration(left)} left at this burn rate. `, h("a", { href: "#top-up" }, "Top up"), "."),
     ssh ? copied("Log in", "ssh-command", ssh.command) : null,
-    facts([paused ? "Time left" : "Balance lasts", duration(left)], ["Running for", duration(now() - (session.ready_at_ms ?? now()))],
+    facts([paused ? "Time left" : "Balance lasts", ends(now() + left)], ["Running for", duration(now() - (session.ready_at_ms ?? now()))],
       ["Burn rate", paused ? "paused" : `${session.burn_rate}×`], ["Profile", profileTitle(session.profile)], ["Used", `${minutes(session.billed_gpu_ms)} min`], until), note,
     ssh ? [h("p", { class: "sub" }, "Host key, the same for your files in every session: ", h("span", { class: "mono", id: "ssh-fingerprint" }, ssh.host_key_fingerprint)),
       copied("For ~/.ssh/known_hosts, before the first login", "ssh-known-hosts", ssh.known_hosts),
