@@ -9,6 +9,8 @@ from browser_fixtures import shot, sign_in, site_fixture, visitor_fixture  # noq
 from browser_kit import HOST_KEY, Running
 from chainkit import anvil_fixture  # noqa: F401
 from playwright.sync_api import BrowserContext, expect
+from sqlalchemy import text
+from test_web_grace import drain
 
 pytestmark = pytest.mark.integration
 
@@ -63,6 +65,34 @@ def test_a_shell_from_key_to_end(visitor: BrowserContext, site: Running) -> None
     assert site.desktops.running == {}
     page.get_by_role("button", name="Relaunch Small shell").click()
     expect(page.get_by_role("heading", name="Your shell is running")).to_be_visible()
+
+
+def test_a_shell_without_credit_counts_down_its_grace_and_ends_with_its_files_kept(
+    visitor: BrowserContext, site: Running
+) -> None:
+    page = visitor.new_page()
+    sign_in(page, site)
+    page.get_by_role("button", name="Send min ETH").click()
+    expect(page.locator("#balance")).not_to_have_text("0minutes", timeout=20_000)
+    page.get_by_label("Shell over SSH").check()
+    page.get_by_role("link", name="Add an SSH key first").click()
+    page.locator("#key-text").fill(f"{HOST_KEY} me@laptop")
+    page.get_by_role("button", name="Add key").click()
+    page.get_by_role("link", name="Back to launch").click()
+    page.get_by_role("button", name="Launch SSH session").click()
+    expect(page.get_by_role("heading", name="Your shell is running")).to_be_visible()
+
+    drain(site, "drained")
+    expect(page.get_by_role("heading", name="Your balance ran out")).to_be_visible(timeout=30_000)
+    left = page.locator(".facts [data-ends]")
+    expect(left).to_have_text(re.compile(r"^0[12]:\d\d:\d\d$"))
+    expect(page.locator("#top-up")).to_be_visible()
+    expect(page.locator("#ssh-command")).to_be_visible()
+    shot(page, "ssh-grace")
+    with site.deps.database.begin() as db:
+        db.connection().execute(text("UPDATE gpu_session SET grace_until_ms = billed_to_ms + 1"))
+    expect(page.get_by_role("heading", name="Your files are saved")).to_be_visible(timeout=30_000)
+    assert site.desktops.running == {}
 
 
 def seconds(shown: str) -> int:
