@@ -17,6 +17,7 @@ from controller.client.errors import ApiError, ClientError, NotReady, ShellFaile
 
 PATIENCE_S: Final = 600.0
 LOOK_S: Final = 1.0
+UNSEEN_S: Final = 20.0  # how long one is waited for that only its wallet may see
 OPTIONS: Final = (
     *("-F", "none", "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes", "-o", "StrictHostKeyChecking=yes"),
     *("-o", "ConnectTimeout=20", "-o", "ServerAliveInterval=15", "-o", "LogLevel=ERROR"),
@@ -112,6 +113,7 @@ class Shell:
 
     def _claim(self, key: str, until: float) -> Session:
         """Claim it; a session of before that is just ending is waited for, any other is left alone."""
+        unseen_until = time.monotonic() + UNSEEN_S
         while True:
             try:
                 return self.axonos.claim(self.profile, ssh_key=key)
@@ -119,7 +121,7 @@ class Shell:
                 if error.code != "session_already_live" or time.monotonic() >= until:
                     raise
                 live = self.axonos.current()
-                if live is not None and live.state != "ending":
+                if live.state != "ending" if live else time.monotonic() >= unseen_until:
                     raise
             self.axonos.pause(LOOK_S)
 

@@ -137,6 +137,14 @@ def test_a_session_of_before_that_is_ending_is_waited_for_and_another_is_left_al
     assert not [asked for asked in site.asked if str(asked.url).endswith("/end")], "it is somebody's work"
 
 
+def test_a_session_that_nobody_shows_is_not_waited_for_for_ever(monkeypatch):
+    monkeypatch.setattr(shell, "UNSEEN_S", -1)
+    site = Site((409, error("session_already_live")), (200, {"session": None}))
+    with pytest.raises(ApiError, match="No"), Shell(site.client(), "small"):
+        pass
+    assert site.answers == []
+
+
 @pytest.mark.parametrize(("path", "said"), [("a b", '"a b"'), ('a"b\\c*', '"a\\"b\\\\c\\*"')])
 def test_paths_are_one_word_to_sftp(path, said):
     assert _quoted(path) == said
