@@ -25,6 +25,7 @@ from controller.errors.money import PriceUnavailable as PriceUnavailable
 from controller.errors.money import RailNotOffered as RailNotOffered
 from controller.errors.money import RequestConflict as RequestConflict
 from controller.errors.money import SettlementPaused as SettlementPaused
+from controller.errors.money import SignatureNeeded as SignatureNeeded
 from controller.errors.money import StateForgotten as StateForgotten
 from controller.errors.money import TooManyQuotes as TooManyQuotes
 from controller.errors.money import TransactionFailed as TransactionFailed

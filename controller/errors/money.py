@@ -91,6 +91,17 @@ class PaymentUsed(Refused):
     status = 409
 
 
+class SignatureNeeded(Refused):
+    """A payment alone does not open what this wallet has here. Nothing was taken.
+
+    Ask for this session with SIGN-IN-WITH-X first, and pay where the balance is not enough; or pay for the
+    key of your last session.
+    """
+
+    code = "signature_needed"
+    status = 401
+
+
 class TooManyQuotes(Refused):
     """Your wallet holds as many open quotes as it may. Wait until one runs out, or use it."""
 

@@ -14,7 +14,7 @@ from controller.models.quotes import Quote
 from controller.models.runs import Run, RunEvent
 from controller.models.sessions import DesktopWarning, GpuSession, SessionEvent
 from controller.models.wallets import ApiToken, RateLimit, SignInNonce, SshKey, Wallet, WebSession
-from controller.models.x402 import SessionToken, SettlementSender, UsedNonce, X402Payment
+from controller.models.x402 import SessionToken, SettlementSender, SignedKey, UsedNonce, X402Payment
 
 __all__ = [
     "Account",
@@ -49,6 +49,7 @@ __all__ = [
     "SessionToken",
     "SettlementSender",
     "SignInNonce",
+    "SignedKey",
     "Slot",
     "SshKey",
     "StorageWindow",

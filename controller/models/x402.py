@@ -1,4 +1,4 @@
-"""Payments by HTTP 402: settlements before and after they are sent, turns of nonces, session tokens."""
+"""Payments by HTTP 402: settlements before and after they are sent, turns of nonces, session tokens, keys."""
 
 from __future__ import annotations
 
@@ -89,4 +89,13 @@ class UsedNonce(SQLModel, table=True):
 
     __tablename__ = "used_nonce"
     nonce: str = Field(primary_key=True)
+    expires_at_ms: int = bigint(index=True)
+
+
+class SignedKey(SQLModel, table=True):
+    """A public SSH key that a wallet signed for a moment ago: its next payment may open a session for it."""
+
+    __tablename__ = "signed_key"
+    wallet: str = Field(primary_key=True, max_length=42)
+    public_key: str = Field(primary_key=True)
     expires_at_ms: int = bigint(index=True)

@@ -73,7 +73,7 @@ class Desk:
         *,
         key: str | None,
         caller: str,
-        alone: bool = False,
+        ssh_key: str = "",
     ) -> Outcome:
         """Settle a payment and book it; the same request again gets the same outcome.
 
@@ -83,7 +83,7 @@ class Desk:
             wanted: hash of what it is for.
             key: the client's idempotency key, if any.
             caller: who sends it, as a keyed hash; nobody can use up another's tries.
-            alone: refuse it while the payer has a live session.
+            ssh_key: the key of the session that it is to open, empty where it is to open none.
 
         Returns:
             its row, `settled`, or `signed` while no block holds it; then the worker goes on with it.
@@ -95,7 +95,7 @@ class Desk:
         """
         deps, signed = self._deps, payload.authorization
         key_hash = hash_secret(key) if key else ""
-        order = Order(asked.chain_id, signed, wanted, key_hash, alone)
+        order = Order(asked.chain_id, signed, wanted, key_hash, ssh_key)
         before = self._known(order)
         if before is not None:
             return self._again(order, before)

@@ -15,7 +15,7 @@ from controller.domain.profiles import Profile
 from controller.domain.x402 import Payload, wanted_hash
 from controller.errors import AxonosError, NotYours, PaymentNeeded, PaymentUsed, ProfileTooLarge
 from controller.models import X402Payment
-from controller.services import claims, free_gpus
+from controller.services import claims, free_gpus, signed_keys
 from controller.services.deps import Deps
 from controller.services.ports_settlement import Terms
 from controller.services.public_keys import read_key
@@ -73,9 +73,10 @@ def for_payment(
     Raises:
         PaymentNeeded, PaymentUsed, Unavailable: as `Desk.take`; nothing was taken.
         ProfileTooLarge, SessionAlreadyLive: this money would buy no session, so it is not taken.
+        SignatureNeeded: the payer has files or credit here, and did not name this key.
     """
     check_possible(deps, want.profile)
-    outcome = desk.take(asked, payload, want.hash, key=key, caller=caller, alone=True)
+    outcome = desk.take(asked, payload, want.hash, key=key, caller=caller, ssh_key=want.ssh_key)
     row, paid = outcome.row, payment_view(asked, outcome)
     return _for_row(deps, desk, row, want, paid)
 
@@ -107,11 +108,12 @@ def _for_row(deps: Deps, desk: Desk, row: X402Payment, want: Wanted, paid: Payme
 
 
 def for_balance(deps: Deps, desk: Desk, wallet: str, want: Wanted) -> Given:
-    """Claim with credit that is there; the wallet has signed for it.
+    """Claim with credit that is there; the wallet has signed for it, and for the key of a payment after it.
 
     Raises:
         NotEnoughCredit, SessionAlreadyLive, ProfileTooLarge: as `claims.claim`.
     """
+    signed_keys.remember(deps, wallet, want.ssh_key)
     session = _claim(deps, wallet, want, deps.new_id())
     return given(deps, wallet, session.id, _waited(deps, desk, session, want.wait_s))
 

@@ -16,7 +16,7 @@ from sqlmodel import Session, col, or_, select
 from controller.domain.x402 import Authorization
 from controller.errors import PaymentUsed, SessionAlreadyLive, SettlementPaused, TooManyRequests
 from controller.models import SettlementSender, X402Payment
-from controller.services import claims
+from controller.services import claims, signed_keys
 from controller.services.deps import Deps
 from controller.services.ports_settlement import SignedTransfer
 from controller.services.x402_terms import rail
@@ -34,15 +34,16 @@ _SPENT = text("""
 class Order:
     """What is to be paid for: the authorization, and what it is bound to.
 
-    `wanted` is the hash of the request; `key_hash` that of the client's idempotency key, empty without one;
-    `alone`: the payer must have no other live session.
+    `wanted` is the hash of the request; `key_hash` that of the client's idempotency key, empty without one.
+    `ssh_key`: a session for this key is wanted; then the payer must have no other live one, and where it has
+    anything here it must have named the key. Empty where no session is wanted.
     """
 
     chain_id: int
     signed: Authorization
     wanted: str
     key_hash: str
-    alone: bool
+    ssh_key: str
 
 
 def known(db: Session, order: Order) -> X402Payment | None:
@@ -83,6 +84,7 @@ def sign(
     Raises:
         PaymentUsed: another request was first.
         SessionAlreadyLive: the payer has a session, so this money would buy none.
+        SignatureNeeded: the payer has files or credit here, and did not name this key.
         SettlementPaused: the day's gas is used up, or too much has failed lately.
         TooManyRequests: this payer's payments failed lately.
     """
@@ -90,8 +92,9 @@ def sign(
         turn = locked_sender(deps, db, first_nonce)
         if known(db, order) is not None:
             raise PaymentUsed
-        if order.alone:
+        if order.ssh_key:
             _check_alone(db, order.signed.payer)
+            signed_keys.check(db, order.signed.payer, order.ssh_key, deps.clock.now_ms())
         _check_failures(deps, db, order)
         made = build(turn.next_nonce)
         _check_budget(deps, db, made.gas_wei)

@@ -434,6 +434,14 @@ CREATE TABLE used_nonce (
 );
 CREATE INDEX ix_used_nonce_expires_at_ms ON used_nonce (expires_at_ms);
 
+CREATE TABLE signed_key (
+    wallet VARCHAR(42) NOT NULL,
+    public_key VARCHAR NOT NULL,
+    expires_at_ms BIGINT NOT NULL,
+    CONSTRAINT pk_signed_key PRIMARY KEY (wallet, public_key)
+);
+CREATE INDEX ix_signed_key_expires_at_ms ON signed_key (expires_at_ms);
+
 CREATE TABLE settlement_sender (
     chain_id BIGINT NOT NULL,
     address VARCHAR(42) NOT NULL,

@@ -94,7 +94,7 @@ def left_behind(platform: Platform, paid: dict[str, str]) -> X402Payment:
     deps = platform.deps
     payload = read_payload(next(iter(paid.values())))
     asked = x402_terms.terms(deps, "/api/x402/session")
-    order = x402_sign.Order(asked.chain_id, payload.authorization, "w", "", alone=False)
+    order = x402_sign.Order(asked.chain_id, payload.authorization, "w", "", ssh_key="")
 
     def sign_and_die(build: Any) -> Any:
         x402_sign.sign(deps, order, build, 0)

@@ -10,6 +10,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
+import requests
 import schemathesis
 from agent_kit import DOLLAR, KEY, Platform, ask, payment
 from hypothesis import HealthCheck, Phase, given, seed, settings
@@ -62,6 +63,9 @@ class Payer(Nobody):
     def __init__(self, platform: Platform) -> None:
         super().__init__(platform)
         self.account, self.number = platform.agent(usdc=1000 * DOLLAR), 0
+        first = ask(platform, payment(platform, self.account))  # from now on a payment will do for its key
+        token = {"Authorization": f"Bearer {first.json()['session_token']}"}
+        assert requests.post(platform.url + "/end", headers=token, timeout=30).status_code == 200
 
     def dress(self, case: Any) -> dict[str, str]:
         self.number += 1
