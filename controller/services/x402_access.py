@@ -63,6 +63,7 @@ def described(deps: Deps, terms: Terms, v1: list[dict[str, Any]], v2: list[dict[
         "profiles": [{"name": p.name, "gpus": p.gpus, "burn_rate": p.gpus} for p in PROFILES.values()],
         "usd_per_gpu_hour": str(deps.settings.pricing.usd_per_gpu_hour),
         "extensions": ["sign-in-with-x", "payment-identifier"],
+        "openapi": f"{origin}/api/openapi.json",
     }
 
 

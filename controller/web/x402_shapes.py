@@ -103,6 +103,7 @@ class Discovery:
     profiles: list[Size]
     usd_per_gpu_hour: str
     extensions: list[str]
+    openapi: str
 
 
 TERMS = Reply(

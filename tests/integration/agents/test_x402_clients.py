@@ -103,6 +103,10 @@ def test_discovery_says_where_to_pay_and_how_much(platform: Platform) -> None:
     assert [one["amount"] for one in found["accepts"]] == ["100000", "1000000", "5000000", "10000000"]
     assert found["networks"] == ["eip155:84532", "base-sepolia"]
     assert [profile["gpus"] for profile in found["profiles"]] == [1, 2, 4, 8]
+    document = requests.get(found["openapi"], timeout=30).json()
+    for endpoint in found["endpoints"]:
+        path = endpoint["url"].removeprefix(platform.origin)
+        assert endpoint["method"].lower() in document["paths"][path]
 
 
 def test_access_tops_up_without_a_session(platform: Platform) -> None:
