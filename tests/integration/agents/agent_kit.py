@@ -45,7 +45,7 @@ SIX_MINUTES = 360_000  # GPU-milliseconds for ten cents
 KEY_HEADER = {"Idempotency-Key": "an-agents-own-secret-1"}
 
 
-def settings_for(chain: Chain, database_url: str, folder: Path, **sections: Any) -> Settings:
+def settings_for(chain: Chain, database_url: str, folder: Path, /, **sections: Any) -> Settings:
     """Production mode on a free loopback port, with the chain's own addresses and a settlement key of its own."""
     made, port = chain.deployment, free_port()
     settlement = chain.new_account()

@@ -181,7 +181,7 @@ def test_a_wallet_that_is_not_deployed_is_refused_without_gas(platform: Platform
     )
     told["payload"]["signature"] = "0x" + (wrapped + bytes.fromhex("6492" * 16)).hex()
     header = base64.b64encode(json.dumps(told).encode()).decode()
-    assert reason(ask(platform, {"PAYMENT-SIGNATURE": header})).startswith("invalid_exact_evm")
+    assert reason(ask(platform, {"PAYMENT-SIGNATURE": header})) == "eip6492_factory_not_allowed"
     assert (platform.gas_spent(), platform.payments()) == (0, [])
 
 
