@@ -22,7 +22,7 @@ LANES = {
     "integration/fleet": "machines",
     "integration/host": "machines",
     "integration/install": "machines",
-    "chaos": "machines",
+    "chaos": "crashes",
 }
 CHROMIUM = "/usr/bin/chromium"
 CHROMIUM_FLAGS = [

@@ -58,7 +58,10 @@ def test_every_step_is_a_function_of_the_program(target):
 @pytest.mark.timeout(900)
 def test_nothing_is_left_doubled_or_billed_whatever_is_killed():
     said = []
-    figures = measure(RUNS, SEED, said.append)["figures"]
+    try:
+        figures = measure(RUNS, SEED, said.append)["figures"]
+    except TimeoutError as error:
+        pytest.fail("\n".join([str(error), *said]))
     told = "\n".join([str(figures), *said])
     assert [line for line in said if line.startswith("PROBLEM")] == [], told
     assert {name: figures[name] for name in NEVER} == dict.fromkeys(NEVER, 0), told

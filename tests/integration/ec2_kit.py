@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import threading
 import time
 from collections import Counter
@@ -22,10 +21,6 @@ from werkzeug.serving import make_server
 from infra.providers.aws_cloud import tag_map
 from infra.stack_config import StackConfig, stack_config
 
-# The Automation API leaves the event loop of a program that ended early to the garbage collector.
-LEAK = pytest.mark.filterwarnings(
-    "ignore:Exception ignored in. <socket.socket:pytest.PytestUnraisableExceptionWarning"
-)
 BUSY = "RequestLimitExceeded"
 AMI = "ami-12c6146b"
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"
@@ -171,13 +166,12 @@ class CloudWorld(World):
 
 
 @pytest.fixture
-def cloud(tmp_path: Path, pulumi_cli: Path, ec2: Ec2) -> Iterator[CloudWorld]:
+def cloud(tmp_path: Path, pulumi_cli: Path, ec2: Ec2) -> CloudWorld:
     tools = tmp_path / "state" / "tools"
     tools.mkdir(parents=True)
     # The decision a machine without a way out comes to, without waiting for it in every test.
     (tools / "aws-provider.json").write_text(f'{{"version": "{plugin_version("aws")}", "official": false}}')
-    yield CloudWorld(cli=pulumi_cli, folder=tmp_path, instance="ec2trial", ec2=ec2)
-    gc.collect()  # here, and not in whatever test comes next
+    return CloudWorld(cli=pulumi_cli, folder=tmp_path, instance="ec2trial", ec2=ec2)
 
 
 def wait_for(done: Callable[[], bool], seconds: float = 60) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from ec2_kit import LEAK, CloudWorld, Ec2, cloud, ec2, ec2_server
+from ec2_kit import CloudWorld, Ec2, cloud, ec2, ec2_server
 from pulumi_kit import pulumi_cli
 
 from infra import engine
@@ -11,7 +11,7 @@ from infra.errors import PolicyRefused
 from infra.summary import Summary
 
 __all__ = ["cloud", "ec2", "ec2_server", "pulumi_cli"]
-pytestmark = [pytest.mark.integration, LEAK]
+pytestmark = pytest.mark.integration
 
 
 # Twelve operations of the engine, each of some seconds; on a busy machine of some more.

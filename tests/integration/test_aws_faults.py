@@ -7,14 +7,14 @@ import signal
 import threading
 
 import pytest
-from ec2_kit import BUSY, LEAK, CloudWorld, Ec2, cloud, ec2, ec2_server, wait_for
+from ec2_kit import BUSY, CloudWorld, Ec2, cloud, ec2, ec2_server, wait_for
 from pulumi_kit import pulumi_cli
 
 from infra import engine
 from infra.stack_lock import owners
 
 __all__ = ["cloud", "ec2", "ec2_server", "pulumi_cli"]
-pytestmark = [pytest.mark.integration, LEAK]
+pytestmark = pytest.mark.integration
 OTHER_AMI = "ami-1e749f67"
 FAR = {"name": "far", "connection": "ssh", "address": "203.0.113.7", "gateway_url": "wss://far"}
 

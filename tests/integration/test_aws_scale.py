@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from ec2_kit import KEY, LEAK, CloudWorld, Ec2, cloud, ec2, ec2_server
+from ec2_kit import KEY, CloudWorld, Ec2, cloud, ec2, ec2_server
 from pulumi_kit import pulumi_cli
 
 from infra.instance import Instance
@@ -14,7 +14,7 @@ from infra.scaling import Scaler
 from infra.stack_file import stack_path
 
 __all__ = ["cloud", "ec2", "ec2_server", "pulumi_cli"]
-pytestmark = [pytest.mark.integration, LEAK]
+pytestmark = pytest.mark.integration
 HOUR = 3_600_000
 
 STACK = """

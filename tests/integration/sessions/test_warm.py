@@ -147,10 +147,10 @@ def test_a_run_killed_in_the_middle_may_be_tried_again_and_leaves_no_task_behind
 
 
 def test_a_client_killed_in_the_middle_takes_its_run_with_it(warm, tmp_path):
+    others = children(os.getpid())
     run = InWork(warm, tmp_path)
     (child,) = children(warm.warm.pid)
-    clients = [pid for pid in children(os.getpid()) if pid != warm.warm.pid]
-    (client,) = clients
+    (client,) = children(os.getpid()).keys() - others.keys()
     os.kill(client, signal.SIGKILL)
     eventually(lambda: is_gone(child))
     run.thread.join(timeout=60)
