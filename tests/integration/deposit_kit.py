@@ -8,7 +8,7 @@ from fakes import ALICE, FakeChain
 from sqlalchemy import text
 from sqlmodel import select
 
-from controller.models import MoneyEvent
+from controller.models import ChainCursor, MoneyEvent
 from controller.services import alerts, deposits, ledger
 from controller.services.deps import Deps
 
@@ -61,3 +61,9 @@ def alerts_of(deps: Deps) -> list[alerts.Alert]:
 
 def sound(deps: Deps) -> None:
     assert ledger.audit(deps) == []
+
+
+def cursor(deps: Deps) -> ChainCursor:
+    """How far the watcher has come."""
+    with deps.database.begin() as db:
+        return db.get_one(ChainCursor, 84532)
