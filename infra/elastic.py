@@ -17,23 +17,31 @@ Action = Literal["stay", "grow", "resume", "drain", "remove"]
 
 @dataclass(frozen=True)
 class Limits:
-    """What the operator allows: sizes, GPUs of one machine, how long people and idle machines may wait."""
+    """What the operator allows: sizes, GPUs of one machine, how long people and idle machines may wait.
+
+    `gpu_model` is the label of the pool's machines, empty where the stack does not say.
+    """
 
     floor: int
     cap: int
     gpus_per_host: int
     patience_ms: int
     idle_ms: int
+    gpu_model: str = ""
 
 
 @dataclass(frozen=True)
 class Claim:
-    """Somebody who waits. `latest_ms` is the promise, None where none could be given or it is `broken`."""
+    """Somebody who waits. `latest_ms` is the promise, None where none could be given or it is `broken`.
+
+    `gpu_model` is the label it asks for, empty for any.
+    """
 
     gpus: int
     waiting_since_ms: int
     latest_ms: int | None
     broken: bool = False
+    gpu_model: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,7 +84,7 @@ def decide(now_ms: int, claims: Sequence[Claim], members: Sequence[Member], limi
 
 def _unmet(now_ms: int, claim: Claim, limits: Limits) -> bool:
     """Whether somebody would wait longer than people should; who fits no machine of the pool never counts."""
-    if claim.gpus > limits.gpus_per_host:
+    if claim.gpus > limits.gpus_per_host or claim.gpu_model not in ("", limits.gpu_model):
         return False
     if now_ms - claim.waiting_since_ms < SETTLE_MS:
         return False

@@ -48,7 +48,7 @@ def write_hosts(instance: Instance, config: StackConfig, outputs: dict[str, Any]
     for one, host in zip(told, hosts, strict=True):
         if not one["gpus"]:
             found = gpus_of(host, config.known_hosts)
-            one["gpus"] = [{"uuid": gpu.uuid, "model": gpu.model} for gpu in found]
+            one["gpus"] = [{"uuid": gpu.uuid, "model": host.gpu_model or gpu.model} for gpu in found]
     _write(inventory_path(instance.state, config.stack), inventory(hosts, config.known_hosts))
     _write(hosts_path(instance.state, config.stack), registration(config.stack, told))
 

@@ -69,6 +69,8 @@ def registration(stack: str, hosts: Iterable[dict[str, Any]]) -> dict[str, Any]:
 def output_of(host: Host, address: str) -> dict[str, Any]:
     """One host as the stack's outputs show it."""
     at = f"[{address}]" if ":" in address else address
+    gpus = [gpu.model_dump(include={"uuid", "model", "island"}, exclude_none=True) for gpu in host.gpus]
+    own = {"model": host.gpu_model} if host.gpu_model else {}
     return {
         "name": host.name,
         "connection": host.connection,
@@ -76,5 +78,5 @@ def output_of(host: Host, address: str) -> dict[str, Any]:
         "user": host.user,
         "gateway_url": host.gateway_url,
         "simulated": bool(host.gpus) and all(gpu.simulated for gpu in host.gpus),
-        "gpus": [gpu.model_dump(include={"uuid", "model", "island"}, exclude_none=True) for gpu in host.gpus],
+        "gpus": [gpu | own for gpu in gpus],
     }

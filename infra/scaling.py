@@ -142,7 +142,7 @@ def _number(name: str) -> int:
 
 
 def _claims(demand: Mapping[str, Any]) -> list[Claim]:
-    keys = ("gpus", "waiting_since_ms", "latest_ms", "broken")
+    keys = ("gpus", "waiting_since_ms", "latest_ms", "broken", "gpu_model")
     return [Claim(**{key: one[key] for key in keys}) for one in demand["waiting"]]
 
 
@@ -154,4 +154,5 @@ def _limits(pool: Pool) -> Limits:
         gpus_per_host=pool.elastic.gpus_per_host,
         patience_ms=pool.elastic.patience_minutes * MINUTE_MS,
         idle_ms=pool.elastic.idle_minutes * MINUTE_MS,
+        gpu_model=pool.gpu_model or "",
     )

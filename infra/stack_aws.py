@@ -49,6 +49,8 @@ class Pool(Part):
     root_gib: int = Field(default=100, ge=8, le=16384)
     # Machines without GPUs, to try everything else; on the others the driver is asked.
     simulated_gpus: int = Field(default=0, ge=0, le=64)
+    # What their GPUs are called, where people choose; else as the driver says.
+    gpu_model: str | None = Field(default=None, min_length=1, max_length=100)
     # `axonos infra scale` decides how many there are then, not `count`.
     elastic: Elastic | None = None
 
@@ -114,6 +116,7 @@ class Aws(Part):
             user=self.user,
             key_file=self.key_file,
             gpus=simulated(name, pool.simulated_gpus),
+            gpu_model=pool.gpu_model,
             gateway_url=self.gateway_url.replace("{host}", name),
         )
 

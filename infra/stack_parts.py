@@ -52,6 +52,8 @@ class Host(Part):
     # `TYPE BASE64` as the machine shows it. None takes what it shows the first time, and nothing else later.
     host_key: str | None = Field(default=None, pattern=r"^(ssh|ecdsa)[a-z0-9@.-]* [A-Za-z0-9+/=]+$")
     gpus: tuple[Gpu, ...] = ()
+    # What they are called, where people choose; else as `gpus` or the driver says.
+    gpu_model: str | None = Field(default=None, min_length=1, max_length=100)
     # A whole disk for homes; without one they lie in a file.
     homes_disk: Path | None = None
     # Where browsers reach its gateway.

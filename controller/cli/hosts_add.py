@@ -34,6 +34,11 @@ _simulated = click.option(
     help="Declare N simulated GPUs: everything is real, but no device is passed.",
 )
 GPU_HELP = "A GPU, in order; repeatable. GPUs of one island share an NVLink or a PCIe switch."
+_model = click.option(
+    "--gpu-model",
+    metavar="LABEL",
+    help="What its GPUs are called, where people choose; else as the driver says.",
+)
 _gpu = click.option("--gpu", "gpus", multiple=True, metavar="UUID[=MODEL][@ISLAND]", help=GPU_HELP)
 
 
@@ -47,6 +52,7 @@ _gpu = click.option("--gpu", "gpus", multiple=True, metavar="UUID[=MODEL][@ISLAN
 @_accept
 @_gpu
 @_simulated
+@_model
 @_set
 @json_option
 def add(name: str, *, connection: str | None, key: Path | None, as_json: bool, **said: Any) -> None:
@@ -89,6 +95,7 @@ def _admit(name: str, key: Path, said: dict[str, Any], *, as_json: bool) -> None
         accept_new=said["accept_new"],
         gpus=_specs(name, said),
         simulated=bool(said["simulated_gpus"]),
+        gpu_model=said["gpu_model"],
         variables={k: v for text in said["more"] for k, v in given(text).items()},
     )
     convergence = HostConvergence(deps.settings, lambda line: None if as_json else click.echo(f"  {line}"))
@@ -108,8 +115,10 @@ def _word(changed: bool) -> str:
 
 def _specs(name: str, said: dict[str, Any]) -> list[GpuSpec]:
     if said["simulated_gpus"]:
-        return simulated(name, said["simulated_gpus"])
-    return [_spec(gpu) for gpu in said["gpus"]]
+        found = simulated(name, said["simulated_gpus"])
+    else:
+        found = [_spec(gpu) for gpu in said["gpus"]]
+    return service.labelled(found, said["gpu_model"])
 
 
 def simulated(name: str, count: int) -> list[GpuSpec]:

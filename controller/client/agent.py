@@ -52,6 +52,7 @@ def usdc(_: click.Context, __: click.Parameter, value: str | None) -> Decimal | 
     help="Pay by x402 with that wallet where its balance does not do: the largest amount offered up to this.",
 )
 @click.option("--profile", default="small", show_default=True, help="small, medium, large or max.")
+@click.option("--gpu-model", default="", help="Only on such GPUs, by a name of the site's; any by default.")
 @click.option("--fetch", multiple=True, metavar="PATH", help="A file or folder to bring back; repeatable.")
 @click.option("--to", type=click.Path(file_okay=False, path_type=Path), default=".", help="Where it goes.")
 @click.option("--patience", "patience_s", default=600, show_default=True, help="Seconds to wait for a GPU.")
@@ -59,7 +60,8 @@ def usdc(_: click.Context, __: click.Parameter, value: str | None) -> Decimal | 
 @click.argument("command", nargs=-1, required=True)
 def main(
     *, site: str, token_file: Path | None, wallet_key_file: Path | None, pay: Decimal | None, profile: str,
-    fetch: tuple[str, ...], to: Path, patience_s: int, as_json: bool, command: tuple[str, ...],
+    gpu_model: str, fetch: tuple[str, ...], to: Path, patience_s: int, as_json: bool,
+    command: tuple[str, ...],
 ) -> None:  # fmt: skip
     """Run COMMAND on a GPU and bring its result back. Its exit status is this one's.
 
@@ -67,7 +69,7 @@ def main(
     """
     try:
         with _axonos(site, token_file, wallet_key_file, pay) as axonos:
-            shell = Shell(axonos, profile, patience_s=patience_s)
+            shell = Shell(axonos, profile, gpu_model=gpu_model, patience_s=patience_s)
             with shell:
                 done = shell.run(" ".join(command))
                 here = [_fetched(shell, path, to) for path in fetch]

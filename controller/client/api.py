@@ -81,15 +81,21 @@ class Axonos:
         """Who asks, and the balance."""
         return answers.me(self.get("/api/v1/me"))
 
-    def claim(self, profile: str, *, kind: str = "ssh", ssh_key: str | None = None) -> answers.Session:
+    def claim(
+        self, profile: str, *, kind: str = "ssh", ssh_key: str | None = None, gpu_model: str = ""
+    ) -> answers.Session:
         """Claim a session: it starts at once, or takes a place in the queue.
 
         Args:
             profile: small, medium, large or max.
             kind: `ssh` for a shell, or `desktop`.
             ssh_key: for a shell, the public key that may log in; the wallet's key list by default.
+            gpu_model: only on GPUs of this model; any by default.
         """
-        return answers.session(self.post("/api/v1/sessions", profile=profile, kind=kind, ssh_key=ssh_key))
+        more: dict[str, Any] = {"gpu_model": gpu_model} if gpu_model else {}
+        return answers.session(
+            self.post("/api/v1/sessions", profile=profile, kind=kind, ssh_key=ssh_key, **more)
+        )
 
     def current(self) -> answers.Session | None:
         """The live session, or None."""

@@ -88,7 +88,7 @@ class Payer:
     ) -> None:
         self._site.close()
 
-    def claim(self, profile: str, *, ssh_key: str) -> answers.Session:
+    def claim(self, profile: str, *, ssh_key: str, gpu_model: str = "") -> answers.Session:
         """Have a session for one public key: from the wallet's balance, else for a payment.
 
         A lost answer is asked for again with the same payment and the same key, which takes no second one.
@@ -99,7 +99,7 @@ class Payer:
             NotReady: the money is booked as the wallet's credit, and no session came of it.
             Unreachable: the site does not answer.
         """
-        wish = {"profile": profile, "ssh_key": ssh_key, "wait_s": WAIT_S}
+        wish = {"profile": profile, "ssh_key": ssh_key, "gpu_model": gpu_model, "wait_s": WAIT_S}
         terms = self._terms(self._post(wish, again=True))
         if terms is None:
             raise PaymentRefused("the site did not say what it costs")

@@ -40,7 +40,7 @@ class Claims(Protocol):
     @property
     def pause(self) -> Callable[[float], None]: ...
 
-    def claim(self, profile: str, *, ssh_key: str) -> Session: ...
+    def claim(self, profile: str, *, ssh_key: str, gpu_model: str = "") -> Session: ...
 
     def current(self) -> Session | None: ...
 
@@ -50,9 +50,12 @@ class Claims(Protocol):
 class Shell:
     """A shell session. Whatever happens inside the block, the session is ended when it is left."""
 
-    def __init__(self, axonos: Claims, profile: str = "small", *, patience_s: float = PATIENCE_S) -> None:
-        """Args: the site; small, medium, large or max; how long to wait for it, the queue included."""
+    def __init__(
+        self, axonos: Claims, profile: str = "small", *, gpu_model: str = "", patience_s: float = PATIENCE_S
+    ) -> None:
+        """Args: the site; small, medium, large or max; which GPUs, any by default; how long to wait."""
         self.axonos, self.profile, self.patience_s = axonos, profile, patience_s
+        self.gpu_model = gpu_model
         self.session: Session | None = None
         self._folder = Path(tempfile.mkdtemp(prefix="axonos-"))
 
@@ -116,7 +119,7 @@ class Shell:
         unseen_until = time.monotonic() + UNSEEN_S
         while True:
             try:
-                return self.axonos.claim(self.profile, ssh_key=key)
+                return self.axonos.claim(self.profile, ssh_key=key, gpu_model=self.gpu_model)
             except ApiError as error:
                 if error.code != "session_already_live" or time.monotonic() >= until:
                     raise

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from controller.domain.gpu_models import ANY, suits
+
 GpuState = Literal["free", "leased", "dirty", "checked", "quarantined"]
 PATIENCE_MS = 120_000  # how long processes and memory of the last session may linger on a GPU
 _NEXT: dict[str, frozenset[str]] = {
@@ -25,13 +27,15 @@ _NEXT: dict[str, frozenset[str]] = {
 class FreeHost:
     """A host that takes sessions, its free GPUs by index, and on which of them desktops wait already.
 
-    `islands` names groups of its GPUs, free or not, that share an NVLink or PCIe switch, where that is known.
+    `islands` names groups of its GPUs, free or not, that share an NVLink or PCIe switch, where that is known;
+    `model` is its label (`gpu_models`).
     """
 
     name: str
     free: tuple[str, ...]
     warm: tuple[tuple[str, ...], ...] = ()
     islands: tuple[tuple[str, ...], ...] = ()
+    model: str = ANY
 
 
 @dataclass(frozen=True)
@@ -42,13 +46,13 @@ class Place:
     gpus: tuple[str, ...]
 
 
-def place(gpus: int, hosts: Sequence[FreeHost]) -> Place | None:
-    """The best-fitting place for `gpus` GPUs, or None when no host has that many free.
+def place(gpus: int, hosts: Sequence[FreeHost], model: str = ANY) -> Place | None:
+    """The best-fitting place for `gpus` GPUs of that model, or None when no host has that many free.
 
     Where a desktop of that size waits comes first; else the fullest island that holds all of them; among
     equals GPUs on which no desktop waits, so that those stay.
     """
-    fitting = [host for host in hosts if len(host.free) >= gpus]
+    fitting = [host for host in hosts if len(host.free) >= gpus and suits(model, host.model)]
     if not fitting:
         return None
     waiting = [host for host in fitting if _waiting(gpus, host)]

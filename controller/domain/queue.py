@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from controller.domain.gpu_models import ANY
 from controller.domain.placement import FreeHost, Place, place
 
 NO_FREE_GPUS = "insufficient free GPUs for requested profile"
@@ -23,12 +24,16 @@ def reserved_text(until_ms: int) -> str:
 
 @dataclass(frozen=True)
 class Waiting:
-    """A queued claim, as the planner sees it. `avoid` are hosts that failed it just now, `avoid_why` how."""
+    """A queued claim, as the planner sees it. `avoid` are hosts that failed it just now, `avoid_why` how.
+
+    It runs only on hosts with the label `model`, where it names one.
+    """
 
     id: str
     gpus: int
     avoid: frozenset[str] = frozenset()
     avoid_why: str = NO_FREE_GPUS
+    model: str = ANY
 
 
 @dataclass(frozen=True)
@@ -62,9 +67,10 @@ def first_fit(claims: Sequence[Waiting], hosts: Sequence[FreeHost]) -> Plan:
     starts: list[tuple[str, Place]] = []
     reasons: list[Reason] = []
     for claim in claims:
-        found = place(claim.gpus, [host for host in free.values() if host.name not in claim.avoid])
+        allowed = [host for host in free.values() if host.name not in claim.avoid]
+        found = place(claim.gpus, allowed, claim.model)
         if found is None:
-            fits = place(claim.gpus, list(free.values()))
+            fits = place(claim.gpus, list(free.values()), claim.model)
             text = claim.avoid_why if fits else NO_FREE_GPUS
             reasons.append(Reason(claim.id, len(reasons) + 1, text))
             continue

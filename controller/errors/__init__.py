@@ -102,6 +102,12 @@ class UnknownProfile(Refused):
     code = "unknown_profile"
 
 
+class UnknownGpuModel(Refused):
+    """No GPU host of this platform has that GPU model. Choose another, or none for whatever is free first."""
+
+    code = "unknown_gpu_model"
+
+
 class BadSshKey(Refused):
     """This is no public SSH key that we take. Paste the one line of a `.pub` file, as id_ed25519.pub."""
 

@@ -64,6 +64,8 @@ class GpuSession(SQLModel, table=True):
     ssh_keys: str = Field(default="")
     host_key: str = Field(default="")
     opened_at_ms: int | None = bigint(default=None, nullable=True)
+    # The label of the hosts on which it may run; empty for any.
+    gpu_model: str = Field(default="", sa_column_kwargs={"server_default": ""})
 
 
 class SessionEvent(SQLModel, table=True):

@@ -9,12 +9,12 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
 from controller.domain import lifecycle
+from controller.domain.gpu_models import ANY, suits
 from controller.domain.metering import minutes_left
 from controller.domain.profiles import GPU_MS_PER_MINUTE, PROFILES, Profile
 from controller.errors import (
     BadInput,
     NotEnoughCredit,
-    ProfileTooLarge,
     SessionAlreadyLive,
     UnknownProfile,
     WrongState,
@@ -22,6 +22,7 @@ from controller.errors import (
 from controller.models import GpuSession, QueuePlace
 from controller.services import (
     free_gpus,
+    gpu_choice,
     home_moves,
     ledger,
     life,
@@ -39,18 +40,22 @@ from controller.settings import Settings
 _LIVE_WALLET = "uq_gpu_session_live_wallet"
 
 
-def profiles(deps: Deps, wallet: str | None) -> list[ProfileView]:
+def profiles(deps: Deps, wallet: str | None, gpu_model: str = ANY) -> list[ProfileView]:
     """The profile picker, smallest first.
 
     Args:
         deps: ports.
         wallet: whose balance counts; None for a visitor who has not signed in.
+        gpu_model: only hosts with that label count; one that no host has counts as any.
     """
     with deps.database.begin() as db:
-        largest = free_gpus.largest_host(db)
+        labels = free_gpus.labels(db)
+        gpu_model = gpu_model if gpu_model in labels.values() else ANY
+        largest = free_gpus.largest_host(db, gpu_model)
         available = None if wallet is None else ledger.balance(db, wallet).available_gpu_ms
-        waiting = Counter(len(gpus) for there in pool.usable(deps, db).values() for gpus in there)
-    views = [_profile_view(p, deps.settings, largest, available) for p in PROFILES.values()]
+        there = [found for host, found in pool.usable(deps, db).items() if suits(gpu_model, labels[host])]
+        waiting = Counter(len(gpus) for found in there for gpus in found)
+    views = [_profile_view(p, deps.settings, largest, available, gpu_model) for p in PROFILES.values()]
     return [replace(view, waiting=waiting[view.gpus]) for view in views]
 
 
@@ -64,6 +69,7 @@ def claim(
     ssh_key: str | None = None,
     accept_bounded: bool = False,
     accept_until_ms: int | None = None,
+    gpu_model: str = ANY,
     session_id: str | None = None,
 ) -> SessionView:
     """Claim a session: it starts at once, or takes a place in the queue.
@@ -79,12 +85,13 @@ def claim(
         accept_bounded: it may start on GPUs that are promised to somebody else later; then it ends at its
             guarantee if they are still needed.
         accept_until_ms: the guarantee its owner was shown; a shorter one is not taken.
+        gpu_model: only on hosts with that label; empty for any.
         session_id: the session's id where it was chosen before; a second claim with it changes nothing.
 
     Raises:
         BadInput: no such kind.
         BadSshKey, NotYours, SshKeyNeeded: the key is none, is not in the list, or the list is empty.
-        UnknownProfile: no such profile.
+        UnknownProfile, UnknownGpuModel: no such profile; no host with that model.
         ProfileTooLarge: no host could ever hold it.
         SessionAlreadyLive: this wallet has one; `session_id` says which.
         NotEnoughCredit: the available balance does not cover the minimum.
@@ -102,7 +109,9 @@ def claim(
             if session_id is not None and (known := db.get(GpuSession, session_id)) is not None:
                 return queue_views.told(db, known, view(db, known), deps.clock.now_ms())
             chosen = session_id or deps.new_id()
-            row = _new_claim(deps, db, wallet, wanted, chosen, fresh_start=fresh_start, keys=keys)
+            row = _new_claim(
+                deps, db, wallet, wanted, chosen, fresh_start=fresh_start, keys=keys, gpu_model=gpu_model
+            )
             db.add(
                 QueuePlace(session_id=row.id, accept_bounded=accept_bounded, accept_until_ms=accept_until_ms)
             )
@@ -150,12 +159,11 @@ def _new_claim(
     *,
     fresh_start: bool,
     keys: list[str],
+    gpu_model: str,
 ) -> GpuSession:
     check_live(db, wallet)
     home_moves.check_ready(db, wallet)
-    largest = free_gpus.largest_host(db)
-    if largest < profile.gpus:
-        raise ProfileTooLarge(_too_large(profile, largest), profile=profile.name)
+    gpu_choice.check(db, profile, gpu_model)
     now = deps.clock.now_ms()
     needed = profile.gpus * GPU_MS_PER_MINUTE * deps.settings.sessions.hold_minutes
     available = ledger.balance(db, wallet).available_gpu_ms
@@ -169,6 +177,7 @@ def _new_claim(
         profile=profile.name,
         gpus=profile.gpus,
         state="queued",
+        gpu_model=gpu_model,
         fresh_start=fresh_start,
         claimed_at_ms=now,
     )
@@ -186,11 +195,13 @@ def check_live(db: Session, wallet: str) -> None:
         raise SessionAlreadyLive(session_id=found)
 
 
-def _profile_view(profile: Profile, settings: Settings, largest: int, available: int | None) -> ProfileView:
+def _profile_view(
+    profile: Profile, settings: Settings, largest: int, available: int | None, gpu_model: str
+) -> ProfileView:
     needed = profile.gpus * GPU_MS_PER_MINUTE * settings.sessions.hold_minutes
     why_not = ""
     if largest < profile.gpus:
-        why_not = _too_large(profile, largest)
+        why_not = gpu_choice.too_large(profile, largest, gpu_model)
     elif available is not None and available < needed:
         why_not = NotEnoughCredit().message
     return ProfileView(
@@ -205,9 +216,3 @@ def _profile_view(profile: Profile, settings: Settings, largest: int, available:
         why_not=why_not,
         waiting=0,
     )
-
-
-def _too_large(profile: Profile, largest: int) -> str:
-    if largest == 0:
-        return "No GPU host is registered with this platform yet."
-    return f"{profile.title} needs {profile.gpus} GPUs on one host; the largest host has {largest}."

@@ -1,4 +1,4 @@
-"""Which GPUs are free, by host, with the desktops that wait on them and the islands they form. Reads only."""
+"""Which GPUs are free, by host, with waiting desktops, islands and the host's label. Reads only."""
 
 from __future__ import annotations
 
@@ -7,22 +7,30 @@ from collections import defaultdict
 from sqlalchemy import func
 from sqlmodel import Session, col, select
 
+from controller.domain.gpu_models import ANY, host_label, suits
 from controller.domain.placement import FreeHost
 from controller.models import Gpu, Host
 from controller.services import pool
 from controller.services.deps import Deps
 
 
-def largest_host(db: Session) -> int:
-    """How many usable GPUs the largest host has; free or not."""
+def largest_host(db: Session, model: str = ANY) -> int:
+    """How many usable GPUs the largest host has that suits the model; free or not."""
     query = (
-        select(func.count())
+        select(col(Gpu.host), func.count())
         .select_from(Gpu)
         .join(Host, col(Host.name) == col(Gpu.host))
         .where(col(Host.state) != "removed", col(Gpu.state) != "quarantined")
         .group_by(col(Gpu.host))
     )
-    return max(db.exec(query).all(), default=0)
+    known = {} if model == ANY else labels(db)
+    return max((gpus for host, gpus in db.exec(query) if suits(model, known.get(host, ANY))), default=0)
+
+
+def labels(db: Session) -> dict[str, str]:
+    """The label of each host: the model that all of its GPUs share, empty where there is none."""
+    query = select(col(Gpu.host), func.array_agg(func.distinct(col(Gpu.model)))).group_by(col(Gpu.host))
+    return {host: host_label(models) for host, models in db.exec(query)}
 
 
 def free_hosts(deps: Deps, db: Session) -> list[FreeHost]:
@@ -36,9 +44,9 @@ def free_hosts(deps: Deps, db: Session) -> list[FreeHost]:
     free: dict[str, list[str]] = defaultdict(list)
     for host, uuid in db.exec(query):
         free[host].append(uuid)
-    warm, islands = pool.usable(deps, db), _islands(db)
+    warm, islands, models = pool.usable(deps, db), _islands(db), labels(db)
     return [
-        FreeHost(host, tuple(uuids), tuple(warm.get(host, ())), islands.get(host, ()))
+        FreeHost(host, tuple(uuids), tuple(warm.get(host, ())), islands.get(host, ()), models[host])
         for host, uuids in free.items()
     ]
 

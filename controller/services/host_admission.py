@@ -25,7 +25,8 @@ class Wanted:
 
     `address` is `[user@]address[:port]` of somebody who may become root there, by the private key in
     `login_key`. `host_key` is the fingerprint it must show, None to take whatever it shows the first time
-    (`accept_new`) or to refuse. Without `gpus` the NVIDIA driver is asked. `variables` go to the playbook.
+    (`accept_new`) or to refuse. Without `gpus` the NVIDIA driver is asked; `gpu_model` is the
+    operator's own name for their model. `variables` go to the playbook.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Wanted:
     accept_new: bool = False
     gpus: Sequence[GpuSpec] = ()
     simulated: bool = False
+    gpu_model: str | None = None
     variables: dict[str, Any] = field(default_factory=dict)
 
 
@@ -76,7 +78,7 @@ def admit(
     trust(reach, wanted, fingerprint)
     reach.own_key(deps.settings.secrets.guard_token)
     found = [GpuSpec(one.uuid, one.model) for one in reach.gpus(wanted.address, wanted.login_key)]
-    gpus = list(wanted.gpus) or found
+    gpus = hosts.labelled(list(wanted.gpus) or found, wanted.gpu_model)
     if not gpus:
         raise BadInput(
             f"{wanted.name} has no NVIDIA driver that answers. Name its GPUs, or declare --simulated-gpus N.",

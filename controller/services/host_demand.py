@@ -11,7 +11,7 @@ from controller.services.deps import Deps
 
 _WAITING = text(
     """
-    SELECT s.gpus, s.claimed_at_ms, p.latest_ms, coalesce(p.broken_why, '') <> ''
+    SELECT s.gpus, s.claimed_at_ms, p.latest_ms, coalesce(p.broken_why, '') <> '', s.gpu_model
     FROM gpu_session s LEFT JOIN promise p ON p.session_id = s.id
     WHERE s.state = 'queued' ORDER BY s.claimed_at_ms, s.id
     """
@@ -30,12 +30,16 @@ _HOSTS = text(
 
 @dataclass(frozen=True)
 class Wait:
-    """A queued claim; `latest_ms` is its promise, `broken` whether that cannot be kept."""
+    """A queued claim; `latest_ms` is its promise, `broken` whether that cannot be kept.
+
+    `gpu_model` is the only one it takes, empty for any.
+    """
 
     gpus: int
     waiting_since_ms: int
     latest_ms: int | None
     broken: bool
+    gpu_model: str
 
 
 @dataclass(frozen=True)

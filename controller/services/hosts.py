@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlmodel import Session, col, select
@@ -27,6 +27,11 @@ class GpuSpec:
     uuid: str
     model: str
     island: str | None = None
+
+
+def labelled(gpus: Sequence[GpuSpec], model: str | None) -> list[GpuSpec]:
+    """The GPUs under the operator's own name for their model; as they are where there is none."""
+    return [replace(gpu, model=model) for gpu in gpus] if model else list(gpus)
 
 
 @dataclass(frozen=True)

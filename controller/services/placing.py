@@ -5,6 +5,7 @@ Policy `promise` is decided in `queue_plan`, `first-fit` in `domain/queue`; both
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 from sqlmodel import Session, col, select, update
@@ -109,7 +110,8 @@ def _first_fit(deps: Deps, db: Session) -> int:
 
 
 def _waiting(claim: GpuSession, rest: start_failures.Rest | None) -> Waiting:
-    return Waiting(claim.id, claim.gpus, rest.hosts, rest.why) if rest else Waiting(claim.id, claim.gpus)
+    waiting = Waiting(claim.id, claim.gpus, model=claim.gpu_model)
+    return replace(waiting, avoid=rest.hosts, avoid_why=rest.why) if rest else waiting
 
 
 def _queued(db: Session) -> list[GpuSession]:

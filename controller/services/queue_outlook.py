@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from controller.domain.gpu_models import ANY
 from controller.domain.placement import place
 from controller.domain.planner import Decision, Waiting, plan
 from controller.domain.profiles import PROFILES
@@ -24,14 +25,15 @@ class Outlook:
     """
 
     profile: str
+    gpu_model: str
     starts_now: bool
     latest_start_ms: int | None
     planned_start_ms: int | None
     offer_until_ms: int | None
 
 
-def outlook(deps: Deps, wallet: str, profile: str) -> Outlook:
-    """What this wallet's claim of a profile would be told.
+def outlook(deps: Deps, wallet: str, profile: str, gpu_model: str = ANY) -> Outlook:
+    """What this wallet's claim of a profile would be told, on hosts with that label or on any.
 
     Raises:
         UnknownProfile: no such profile.
@@ -41,13 +43,13 @@ def outlook(deps: Deps, wallet: str, profile: str) -> Outlook:
         raise UnknownProfile(profile=profile[:40])
     with deps.database.begin() as db:
         if deps.settings.queue.policy == "first-fit":
-            fits = place(wanted.gpus, free_gpus.free_hosts(deps, db)) is not None
-            return Outlook(profile, fits, None, None, None)
+            fits = place(wanted.gpus, free_gpus.free_hosts(deps, db), gpu_model) is not None
+            return Outlook(profile, gpu_model, fits, None, None, None)
         world = queue_world.read(deps, db, lock=False)
         balance = ledger.balance(db, wallet).available_gpu_ms
     length = queue_world.allowance(deps.settings).length(balance, wanted.gpus)
-    decision = _imagine(deps, world, Waiting(_NEW, wanted.gpus, world.now, length))
-    return _told(deps, profile, decision)
+    decision = _imagine(deps, world, Waiting(_NEW, wanted.gpus, world.now, length, model=gpu_model))
+    return _told(deps, profile, gpu_model, decision)
 
 
 def _imagine(deps: Deps, world: World, claim: Waiting) -> Decision:
@@ -61,13 +63,14 @@ def _imagine(deps: Deps, world: World, claim: Waiting) -> Decision:
     )
 
 
-def _told(deps: Deps, profile: str, decision: Decision) -> Outlook:
+def _told(deps: Deps, profile: str, gpu_model: str, decision: Decision) -> Outlook:
     if any(start.claim == _NEW for start in decision.starts):
-        return Outlook(profile, True, None, None, None)
+        return Outlook(profile, gpu_model, True, None, None, None)
     latest, slot = decision.promises.get(_NEW), decision.slots.get(_NEW)
     hold_back = deps.settings.queue.hold_back_s * 1000
     return Outlook(
         profile,
+        gpu_model,
         False,
         None if latest is None else latest + hold_back,
         slot.start if slot else None,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import Row, text
 from sqlmodel import Session, col, select
 
+from controller.domain.gpu_models import host_label
 from controller.domain.planner import Host, Policy, Running, Slot, Waiting
 from controller.domain.planner.bounds import Allowance, ends_by
 from controller.models import GpuSession, Promise, QueuePlace
@@ -23,7 +24,8 @@ MINUTE_MS = 60_000
 
 _HOSTS = text(
     """
-    SELECT g.host, count(*) FILTER (WHERE g.state IN ('dirty', 'checked')) AS dirty,
+    SELECT g.host, array_agg(DISTINCT g.model) AS models,
+           count(*) FILTER (WHERE g.state IN ('dirty', 'checked')) AS dirty,
            count(*) FILTER (WHERE g.state <> 'quarantined'
                             AND NOT (g.state = 'leased' AND coalesce(g.why, '') <> '')) AS gpus
     FROM gpu g JOIN host h ON h.name = g.host WHERE h.state = 'ready' GROUP BY g.host ORDER BY g.host
@@ -101,7 +103,7 @@ def read(deps: Deps, db: Session, *, lock: bool = True) -> World:
     now, connection = deps.clock.now_ms(), db.connection()
     warm = pool.usable(deps, db)
     found = connection.execute(_HOSTS).all()
-    hosts = tuple(Host(h.host, h.gpus, frozenset(len(g) for g in warm.get(h.host, ()))) for h in found)
+    hosts = tuple(_host(h, warm.get(h.host, [])) for h in found)
     leaving = [Running(f"dirty:{h.host}", h.host, h.dirty, now, now) for h in found if h.dirty]
     sessions, known = [], {}
     for held in connection.execute(_HOLDING):
@@ -114,6 +116,10 @@ def read(deps: Deps, db: Session, *, lock: bool = True) -> World:
     rows = _claims(db, now, lock=lock)
     waiting = tuple(_waiting(deps.settings, claim, now) for claim in rows.values())
     return World(now, hosts, tuple(sessions), tuple(leaving), waiting, rows, known)
+
+
+def _host(found: Row[tuple[object, ...]], warm: list[tuple[str, ...]]) -> Host:
+    return Host(found.host, found.gpus, frozenset(map(len, warm)), host_label(found.models))
 
 
 def allowance(settings: Settings) -> Allowance:
@@ -193,4 +199,5 @@ def _waiting(settings: Settings, claim: Claim, now: int) -> Waiting:
         place.accept_until_ms or 0,
         claim.rest.hosts if claim.rest else frozenset(),
         now + start_failures.REST_MS if claim.rest else 0,
+        row.gpu_model,
     )

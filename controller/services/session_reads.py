@@ -70,6 +70,7 @@ def view(db: Session, row: GpuSession) -> SessionView:
         idle_minutes=row.idle_minutes,
         ssh=ssh_access.address(db, row) if row.kind == "ssh" and row.state in LIVE else None,
         ends_at_ms=_ends_at_ms(db, row),
+        gpu_model=row.gpu_model,
     )
 
 

@@ -86,7 +86,7 @@ class SessionView:
     long its owner lets it be idle, 0 for ever; `idle_ends_at_ms` as in `Meter`, of the live one. `queue` is
     there while it waits, `guarantee` while it holds GPUs that are promised to somebody else later.
     `ends_at_ms`: when its balance is used up, its grace is over or its guarantee ends, as things stand; None
-    while not up.
+    while not up. `gpu_model`: what it asked for, empty for any.
     """
 
     id: str
@@ -111,6 +111,7 @@ class SessionView:
     idle_ends_at_ms: int | None = None
     queue: QueueView | None = None
     guarantee: GuaranteeView | None = None
+    gpu_model: str = ""
 
 
 @dataclass(frozen=True)

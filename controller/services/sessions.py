@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from controller.services.claims import accept, claim, profiles
 from controller.services.ends import end
+from controller.services.gpu_choice import models as gpu_models
 from controller.services.idle import choose as choose_idle
 from controller.services.presence import Tab, attach, close, detach, heartbeat, stream
 from controller.services.queue_outlook import outlook
@@ -27,6 +28,7 @@ __all__ = [
     "detach",
     "drawn",
     "end",
+    "gpu_models",
     "heartbeat",
     "outlook",
     "profiles",

@@ -9,7 +9,7 @@ from controller.domain.metering import minutes_left
 from controller.domain.profiles import PROFILES
 from controller.domain.x402 import Payload, wanted_hash
 from controller.errors import NotEnoughCredit
-from controller.services import ledger
+from controller.services import gpu_choice, ledger
 from controller.services.deps import Deps
 from controller.services.ports_settlement import Terms
 from controller.services.x402_desk import Desk
@@ -61,6 +61,7 @@ def described(deps: Deps, terms: Terms, v1: list[dict[str, Any]], v2: list[dict[
             {"method": "POST", "url": f"{origin}/api/x402/session/end", "pays": False},
         ],
         "profiles": [{"name": p.name, "gpus": p.gpus, "burn_rate": p.gpus} for p in PROFILES.values()],
+        "gpu_models": [one.model for one in gpu_choice.models(deps)],
         "usd_per_gpu_hour": str(deps.settings.pricing.usd_per_gpu_hour),
         "extensions": ["sign-in-with-x", "payment-identifier"],
         "openapi": f"{origin}/api/openapi.json",

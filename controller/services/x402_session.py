@@ -11,11 +11,12 @@ from typing import Any
 
 from sqlmodel import select
 
+from controller.domain.gpu_models import ANY
 from controller.domain.profiles import Profile
 from controller.domain.x402 import Payload, wanted_hash
-from controller.errors import AxonosError, NotYours, PaymentNeeded, PaymentUsed, ProfileTooLarge
+from controller.errors import AxonosError, NotYours, PaymentNeeded, PaymentUsed
 from controller.models import X402Payment
-from controller.services import claims, free_gpus, signed_keys
+from controller.services import claims, gpu_choice, signed_keys
 from controller.services.deps import Deps
 from controller.services.ports_settlement import Terms
 from controller.services.public_keys import read_key
@@ -35,34 +36,37 @@ SETTLING = {
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is asked for: a shell of a profile for one key, and how long to wait until it answers."""
+    """What is asked for: a shell of a profile for one key, the GPU model, how long to wait for it."""
 
     profile: Profile
     ssh_key: str
     accept_bounded: bool = False
     wait_s: int = 0
+    gpu_model: str = ANY
 
     @property
     def hash(self) -> str:
         """What a payment for this is bound to."""
-        return wanted_hash("session", self.profile.name, self.ssh_key, str(self.accept_bounded))
+        model = () if self.gpu_model == ANY else (self.gpu_model,)
+        return wanted_hash("session", self.profile.name, self.ssh_key, str(self.accept_bounded), *model)
 
 
-def wanted(profile: Profile, ssh_key: str, *, accept_bounded: bool, wait_s: int) -> Wanted:
+def wanted(
+    profile: Profile, ssh_key: str, *, accept_bounded: bool, wait_s: int, gpu_model: str = ANY
+) -> Wanted:
     """Check what is asked for, before any money moves.
 
     Raises:
         BadSshKey: the key is none.
     """
-    return Wanted(profile, read_key(ssh_key).text, accept_bounded, min(max(wait_s, 0), MAX_WAIT_S))
+    key, wait_s = read_key(ssh_key).text, min(max(wait_s, 0), MAX_WAIT_S)
+    return Wanted(profile, key, accept_bounded, wait_s, gpu_model)
 
 
-def check_possible(deps: Deps, profile: Profile) -> None:
-    """Raises ProfileTooLarge where no host could ever hold the profile."""
+def check_possible(deps: Deps, want: Wanted) -> None:
+    """Raises ProfileTooLarge or UnknownGpuModel where no host could ever hold what is asked for."""
     with deps.database.begin() as db:
-        largest = free_gpus.largest_host(db)
-    if largest < profile.gpus:
-        raise ProfileTooLarge(profile=profile.name)
+        gpu_choice.check(db, want.profile, want.gpu_model)
 
 
 def for_payment(
@@ -72,10 +76,10 @@ def for_payment(
 
     Raises:
         PaymentNeeded, PaymentUsed, Unavailable: as `Desk.take`; nothing was taken.
-        ProfileTooLarge, SessionAlreadyLive: this money would buy no session, so it is not taken.
+        ProfileTooLarge, UnknownGpuModel, SessionAlreadyLive: this money buys no session; it is not taken.
         SignatureNeeded: the payer has files or credit here, and did not name this key.
     """
-    check_possible(deps, want.profile)
+    check_possible(deps, want)
     outcome = desk.take(asked, payload, want.hash, key=key, caller=caller, ssh_key=want.ssh_key)
     row, paid = outcome.row, payment_view(asked, outcome)
     return _for_row(deps, desk, row, want, paid)
@@ -139,6 +143,7 @@ def _claim(deps: Deps, wallet: str, want: Wanted, session_id: str) -> SessionVie
         kind="ssh",
         ssh_key=want.ssh_key,
         accept_bounded=want.accept_bounded,
+        gpu_model=want.gpu_model,
         session_id=session_id,
     )
 

@@ -14,6 +14,7 @@ from controller.errors import (
     SessionAlreadyLive,
     ShownElsewhere,
     SshKeyNeeded,
+    UnknownGpuModel,
     UnknownProfile,
     WrongState,
 )
@@ -37,9 +38,16 @@ def tab() -> sessions.Tab:
 
 
 @blueprint.get("/profiles")
-@operation("The sizes there are, and which start at once", shapes.Profiles, scope="account:read", public=True)
+@operation(
+    "The sizes there are, which start at once, and the GPU models",
+    shapes.Profiles,
+    query=bodies.ProfilesOf,
+    scope="account:read",
+    public=True,
+)
 def profiles() -> Response:
-    return answer(shapes.Profiles(sessions.profiles(deps(), wallet_or_none())))
+    sizes = sessions.profiles(deps(), wallet_or_none(), request.args.get("gpu_model", ""))
+    return answer(shapes.Profiles(sizes, sessions.gpu_models(deps())))
 
 
 @blueprint.post("/sessions")
@@ -48,6 +56,7 @@ def profiles() -> Response:
     "Claim a session: it starts at once, or takes a place in the queue",
     sessions.SessionView,
     UnknownProfile,
+    UnknownGpuModel,
     ProfileTooLarge,
     NotEnoughCredit,
     SessionAlreadyLive,
@@ -71,6 +80,7 @@ def claim() -> Response:
         ssh_key=want.ssh_key,
         accept_bounded=want.accept_bounded,
         accept_until_ms=want.accept_until_ms,
+        gpu_model=want.gpu_model,
     )
     return answer(view, 201)
 
@@ -92,7 +102,8 @@ def queue() -> Response:
     scope="sessions:read",
 )
 def outlook() -> Response:
-    return answer(sessions.outlook(deps(), wallet(), request.args.get("profile", "")))
+    asked_for = request.args.get("profile", ""), request.args.get("gpu_model", "")
+    return answer(sessions.outlook(deps(), wallet(), *asked_for))
 
 
 @blueprint.post("/sessions/<session_id>/accept")

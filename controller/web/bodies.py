@@ -12,6 +12,7 @@ from controller.domain.profiles import PROFILES
 from controller.domain.scopes import SCOPES
 from controller.domain.tabs import MAX_TAB
 from controller.errors import BadInput
+from controller.services.gpu_choice import MAX_MODEL
 from controller.services.idle import MOST_MINUTES
 from controller.services.public_keys import MAX_KEY_CHARS
 from controller.web.context import body
@@ -47,6 +48,7 @@ _NUMBER = {
     ]
 }
 Whole = Annotated[int, BeforeValidator(_whole), Shown(_NUMBER)]
+Model = Annotated[str, _text(MAX_MODEL, 0)]
 Instant = Annotated[int, Field(ge=0, lt=10**15)]
 
 
@@ -123,7 +125,10 @@ class SignedAssignment(AssignmentWords):
 
 
 class Claim(Body):
-    """A session to start; `ssh_key` is a public key, or the id of one of the list."""
+    """A session to start; `ssh_key` is a public key, or the id of one of the list.
+
+    `gpu_model` is one of `/profiles`; it runs on such GPUs only. Empty for any.
+    """
 
     profile: Annotated[Text, _one_of(*PROFILES)]
     kind: Annotated[Text, _one_of("desktop", "ssh")] | None = None
@@ -131,18 +136,20 @@ class Claim(Body):
     ssh_key: Annotated[str, _text(MAX_KEY_CHARS)] | None = None
     accept_bounded: bool = False
     accept_until_ms: Instant | None = None
+    gpu_model: Model = ""
 
 
 class AgentWish(Body):
     """A shell for one public key; a payment needs both, whoever only looks for the terms neither.
 
-    `wait_s`: how long to wait for it before the answer is 202.
+    `wait_s`: how long to wait for it before the answer is 202. `gpu_model`: on such GPUs only.
     """
 
     profile: Annotated[Text, _one_of(*PROFILES)] | None = None
     ssh_key: Annotated[str, _text(MAX_KEY_CHARS)] | None = None
     accept_bounded: bool = False
     wait_s: Instant | None = None
+    gpu_model: Model = ""
 
 
 class AgentHeaders(Body):
@@ -170,9 +177,16 @@ class TabWords(Body):
 
 
 class OutlookOf(Body):
-    """The size that is asked about."""
+    """The size that is asked about, and the GPU model."""
 
     profile: Annotated[str, _one_of(*PROFILES)]
+    gpu_model: Model = ""
+
+
+class ProfilesOf(Body):
+    """The GPU model that is asked about; empty for any."""
+
+    gpu_model: Model = ""
 
 
 class Acceptance(Body):

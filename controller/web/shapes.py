@@ -7,6 +7,7 @@ from typing import Any
 
 from controller.services.api_tokens import TokenView
 from controller.services.deposits_views import DepositView
+from controller.services.gpu_choice import GpuModelView
 from controller.services.home_views import HomeView
 from controller.services.session_views import ProfileView, SavedView, SessionView
 from controller.services.ssh_keys import SshKeyView
@@ -37,9 +38,10 @@ class Deposits:
 
 @dataclass(frozen=True)
 class Profiles:
-    """The sizes there are, smallest first."""
+    """The sizes there are, smallest first, and the GPU models that hosts are labelled with."""
 
     profiles: list[ProfileView]
+    gpu_models: list[GpuModelView]
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from controller.errors import (
     SignatureNeeded,
     SignInNeeded,
     SignInRefused,
+    UnknownGpuModel,
     UnknownProfile,
 )
 from controller.services import (
@@ -110,6 +111,7 @@ def access() -> Response:
     Given,
     *REFUSALS,
     UnknownProfile,
+    UnknownGpuModel,
     BadSshKey,
     SignInNeeded,
     SignatureNeeded,
@@ -200,7 +202,13 @@ def _wanted(wish: AgentWish, profile: Profile) -> Wanted:
     if wish.profile is None or wish.ssh_key is None:
         raise BadInput("Send a JSON object with `profile` and `ssh_key`.")
     wait_s = WAIT_S if wish.wait_s is None else wish.wait_s
-    return x402_session.wanted(profile, wish.ssh_key, accept_bounded=wish.accept_bounded, wait_s=wait_s)
+    return x402_session.wanted(
+        profile,
+        wish.ssh_key,
+        accept_bounded=wish.accept_bounded,
+        wait_s=wait_s,
+        gpu_model=wish.gpu_model,
+    )
 
 
 def _signed_in(path: str) -> str:

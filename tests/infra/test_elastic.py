@@ -1,5 +1,7 @@
 """The rule by which a pool grows and shrinks."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -48,6 +50,10 @@ def test_machines_on_their_way_are_counted_and_leaving_ones_called_back():
 
 def test_who_fits_no_machine_of_the_pool_calls_for_none():
     assert step([late(8)]) == ("stay", 0)
+    assert step([late(1, gpu_model="H100")]) == ("stay", 0)
+    labelled = replace(LIMITS, gpu_model="H100")
+    assert step([late(1, gpu_model="H100"), late(4)], limits=labelled) == ("grow", 2)
+    assert step([late(1, gpu_model="T4")], limits=labelled) == ("stay", 0)
 
 
 def test_idle_machines_are_drained_then_removed_one_at_a_time_above_the_floor():

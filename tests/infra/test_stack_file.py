@@ -62,15 +62,18 @@ def test_a_stack_of_metal(instance):
 def test_its_inventory_names_key_user_and_disk(instance):
     config = written(instance, METAL)
     hosts = inventory(config.hosts, config.known_hosts)["all"]["children"]["gpu_hosts"]["hosts"]
-    first, second = hosts["rack-1"], hosts["rack-2"]
+    first, other = hosts["rack-1"], hosts["rack-2"]
     assert first["ansible_ssh_private_key_file"] == str(instance.state / "key")
     assert (first["ansible_user"], first["ansible_become"]) == ("admin", True)
     assert first["axonos_homes_disk"] == "/dev/nvme1n1"
     assert "StrictHostKeyChecking=yes" in first["ansible_ssh_common_args"]
-    assert "StrictHostKeyChecking=accept-new" in second["ansible_ssh_common_args"]
-    assert str(config.known_hosts) in second["ansible_ssh_common_args"]
+    assert "StrictHostKeyChecking=accept-new" in other["ansible_ssh_common_args"]
+    assert str(config.known_hosts) in other["ansible_ssh_common_args"]
     assert output_of(config.hosts[0], "203.0.113.7")["address"] == "203.0.113.7:2222"
-    assert output_of(config.hosts[1], "2001:db8::1")["address"] == "[2001:db8::1]"
+    second = config.hosts[1].model_copy(update={"gpu_model": "H100"})
+    told = output_of(second, "2001:db8::1")
+    assert told["address"] == "[2001:db8::1]"
+    assert {gpu["model"] for gpu in told["gpus"]} == {"H100"}, "the operator's own name for them"
 
 
 def test_stated_host_keys_are_known_before_first_contact(instance):

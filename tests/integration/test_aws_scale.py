@@ -68,7 +68,13 @@ def test_it_grows_shrinks_and_tells(cloud: CloudWorld, ec2: Ec2) -> None:
 
     scaler = Scaler(instance, "cloud", cloud.cli, controller, register, print)
     assert scaler.step()["action"] == "stay"
-    wait = {"gpus": 4, "waiting_since_ms": controller.now_ms - HOUR, "latest_ms": None, "broken": False}
+    wait = {
+        "gpus": 4,
+        "waiting_since_ms": controller.now_ms - HOUR,
+        "latest_ms": None,
+        "broken": False,
+        "gpu_model": "",
+    }
     controller.waiting = [wait, wait]
     grown = scaler.step()
     assert (grown["action"], grown["count"]) == ("grow", 1)

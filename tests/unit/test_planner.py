@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -13,6 +14,7 @@ from controller.domain.planner import Decision, Host, Policy, Running, Slot, Wai
 MIN = 60_000
 HOUR = 60 * MIN
 TWO_HOSTS = [Host("a", 8), Host("b", 8)]
+TWO_MODELS = [Host("a", 8, model="A"), Host("b", 8, model="B")]
 
 
 def decide(now=0, hosts=TWO_HOSTS, sessions=(), claims=(), **kw) -> Decision:
@@ -43,6 +45,17 @@ def test_a_smaller_claim_overtakes_where_it_is_through_before_the_promised_start
     assert [start.claim for start in decided.starts] == ["small"]
     assert decided.slots["max"].start == 3 * HOUR
     assert decided.reserved == {}
+
+
+def test_a_claim_for_a_gpu_model_takes_no_other_and_blocks_nobody():
+    asks = Waiting("b-only", 8, 0, HOUR, model="B")
+    busy = [Running("r", "b", 1, 3 * HOUR, 3 * HOUR)]
+    decided = decide(hosts=TWO_MODELS, sessions=busy, claims=[asks, Waiting("any", 8, 1, HOUR)], now=1)
+    assert [(start.claim, start.host) for start in decided.starts] == [("any", "a")]
+    assert (decided.slots["b-only"].host, decided.slots["b-only"].start) == ("b", 3 * HOUR)
+    assert not decided.reserved.get("b-only"), "what is free elsewhere is not kept from it"
+    nowhere = decide(hosts=TWO_MODELS, claims=[Waiting("c", 1, 0, HOUR, model="C")])
+    assert (nowhere.starts, nowhere.promises) == ([], {})
 
 
 def promised_max(now: int = 0) -> Waiting:
@@ -170,6 +183,7 @@ class House:
             claim = self.claims.pop(start.claim)
             assert claim.promise is None or self.now <= claim.promise
             assert self.accept or not start.bounded
+            assert self._suits(claim, start.host)
             bound = self.now + claim.length
             self.sessions[claim.id] = Running(claim.id, start.host, claim.gpus, bound, start.until)
         self._nothing_overlaps(decided)
@@ -185,9 +199,12 @@ class House:
             slot = decided.slots[name]
             assert promise is not None
             assert self.now < slot.start <= promise
-            self.claims[name] = Waiting(
-                name, claim.gpus, claim.arrived, claim.length, promise, self.accept, slot
-            )
+            assert self._suits(claim, slot.host)
+            self.claims[name] = replace(claim, promise=promise, accept_bounded=self.accept, slot=slot)
+
+    def _suits(self, claim: Waiting, host: str) -> bool:
+        label = next(one.model for one in self.hosts if one.name == host)
+        return claim.model in ("", label)
 
     def _nothing_overlaps(self, decided: Decision) -> None:
         taken = defaultdict(list)
@@ -205,18 +222,31 @@ class House:
             free = host.gpus - sum(s.gpus for s in self.sessions.values() if s.host == host.name)
             for claim in self.claims.values():
                 reasons = [r for r in decided.reserved.get(claim.id, ()) if r.host == host.name]
-                assert bool(reasons) == (claim.gpus <= free)
+                assert bool(reasons) == (claim.gpus <= free and self._suits(claim, host.name))
                 assert all(r.claims and set(r.claims) <= set(self.claims) for r in reasons)
 
 
-@given(lives(), st.booleans(), st.sampled_from([Policy(), Policy(slack_share=0, slack_ms=0, tries=1)]))
+POLICIES = st.sampled_from([Policy(), Policy(slack_share=0, slack_ms=0, tries=1)])
+
+
+@given(lives(), st.booleans(), POLICIES)
 def test_whatever_happens_promises_are_kept_and_gpus_never_shared(events, accept, policy):
-    house = House(TWO_HOSTS, policy, accept=accept)
+    live(House(TWO_HOSTS, policy, accept=accept), events, [""])
+
+
+@given(lives(), st.booleans(), POLICIES, st.lists(st.sampled_from(["", "A", "B"]), min_size=1, max_size=5))
+def test_promises_are_kept_where_claims_ask_for_gpu_models(events, accept, policy, models):
+    live(House(TWO_MODELS, policy, accept=accept), events, models)
+
+
+def live(house: House, events, models: list[str]) -> None:
+    """Have the house live through the events; claims ask for the models in turn. In the end nobody waits."""
     for number, (kind, minutes, gpus, length) in enumerate(events):
         house.wait(house.now + minutes * MIN)
         running, waiting = list(house.sessions.values()), list(house.claims)
         if kind == "claim":
-            house.claims[str(number)] = Waiting(str(number), gpus, house.now, length, accept_bounded=accept)
+            wanted = Waiting(str(number), gpus, house.now, length, accept_bounded=house.accept)
+            house.claims[str(number)] = replace(wanted, model=models[number % len(models)])
             house.ask()
         elif kind == "end" and running:
             del house.sessions[running[length % len(running)].id]

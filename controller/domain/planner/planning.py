@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from controller.domain.gpu_models import suits, unsuited
 from controller.domain.planner.timeline import NEVER, Board, Timeline
 from controller.domain.planner.words import Decision, Host, Policy, Running, Slot, Waiting
 
@@ -27,13 +28,16 @@ class Planning:
         policy: Policy,
     ) -> None:
         """Args: the instant; hosts that take sessions; sessions on them; queued claims; the policy."""
-        names, largest = {host.name for host in hosts}, max((host.gpus for host in hosts), default=0)
+        names = {host.name for host in hosts}
+        self._labels = {host.name: host.model for host in hosts}
+        self._unsuited: dict[str, frozenset[str]] = {}
         self.warm = {host.name: host.warm for host in hosts}
         self.now, self.policy, self.turnaround = now, policy, policy.turnaround_ms
         self.sessions = [session for session in sessions if session.host in names]
         self.until = {session.id: session.until for session in self.sessions}
         # A claim that no host of today can hold waits without a place or a promise.
-        fitting = (claim for claim in claims if claim.gpus <= largest)
+        largest: dict[str, int] = {}
+        fitting = (claim for claim in claims if claim.gpus <= _largest(hosts, claim.model, largest))
         self.waiting = {c.id: c for c in sorted(fitting, key=lambda c: (c.arrived, c.id))}
         self.promises = {c.id: c.promise for c in self.waiting.values() if c.promise is not None}
         self.tries = policy.tries
@@ -114,7 +118,7 @@ class Planning:
         return promise if self.now <= promise < NEVER else NEVER - 1
 
     def _earliest(self, board: Board, claim: Waiting, length: int, latest: int) -> Slot | None:
-        shut = dict.fromkeys(claim.avoid, claim.avoid_until)
+        shut = dict.fromkeys(claim.avoid, claim.avoid_until) | dict.fromkeys(self.elsewhere(claim), NEVER)
         found = board.earliest(claim.gpus, length + self.turnaround, latest, shut)
         return found and Slot(found[0], found[1], length)
 
@@ -151,7 +155,8 @@ class Planning:
         self.slots, self.full = slots, board
 
     def _still_good(self, board: Board, claim: Waiting, slot: Slot) -> bool:
-        return slot.start >= self.now and self._put(board, claim, slot)
+        suited = slot.host not in self.elsewhere(claim)
+        return suited and slot.start >= self.now and self._put(board, claim, slot)
 
     def _promise(self) -> None:
         """New claims were planned last; their promise is their planned wait with slack, written once."""
@@ -161,6 +166,12 @@ class Planning:
                 wait = slot.start - self.now
                 self.promises[claim_id] = slot.start + int(policy.slack_share * wait) + policy.slack_ms
 
+    def elsewhere(self, claim: Waiting) -> frozenset[str]:
+        """Hosts of another model than the claim asks for."""
+        if claim.model not in self._unsuited:
+            self._unsuited[claim.model] = unsuited(claim.model, self._labels)
+        return self._unsuited[claim.model]
+
     def begin(self, claim_id: str) -> tuple[Waiting, Slot]:
         """The claim's slot becomes a session: it no longer waits, its GPUs are taken from now on."""
         claim, slot = self.waiting.pop(claim_id), self.slots.pop(claim_id)
@@ -168,3 +179,10 @@ class Planning:
         if claim is self.drained:
             self.drained = None
         return claim, slot
+
+
+def _largest(hosts: Sequence[Host], model: str, known: dict[str, int]) -> int:
+    """How many GPUs the largest host has that suits the model; remembered in `known`."""
+    if model not in known:
+        known[model] = max((host.gpus for host in hosts if suits(model, host.model)), default=0)
+    return known[model]

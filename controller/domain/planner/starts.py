@@ -52,10 +52,11 @@ def _hosts_for(planning: Planning, claim: Waiting) -> list[str]:
     The host of a hard drain is its claim's alone.
     """
     closed = None if planning.drained is claim else planning.closed_host
+    others = planning.elsewhere(claim)
     free = (
         (claim.gpus not in planning.warm[host], planning.base.free_now(host), host)
         for host in planning.base.hosts
-        if host != closed and host not in claim.avoid
+        if host != closed and host not in claim.avoid and host not in others
     )
     return [host for _, count, host in sorted(free) if count >= claim.gpus]
 
@@ -117,7 +118,9 @@ def explain(planning: Planning) -> None:
             beside = [
                 host
                 for host in planning.base.hosts
-                if planning.base.free_now(host) >= claim.gpus and host not in claim.avoid
+                if planning.base.free_now(host) >= claim.gpus
+                and host not in claim.avoid
+                and host not in planning.elsewhere(claim)
             ]
             planning.decision.reserved[claim.id] = tuple(_reserved(planning, claim, host) for host in beside)
 

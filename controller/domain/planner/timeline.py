@@ -141,11 +141,14 @@ class Board:
         for instant, place in firsts.order:
             if instant > best or instant == NEVER:
                 break
-            line = self.hosts[self._names[place]]
-            if self._names[place] in shut:
+            name, before = self._names[place], best + (place < found)
+            if shut.get(name, 0) >= before:
+                continue
+            line = self.hosts[name]
+            if name in shut:
                 line = line.copy()
-                line.close(shut[self._names[place]])
-            start = line.earliest(gpus, length, best + (place < found), instant)
+                line.close(shut[name])
+            start = line.earliest(gpus, length, before, instant)
             if start is not None:
                 best, found = start, place
         return None if found < 0 else (self._names[found], best)

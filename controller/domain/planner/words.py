@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from controller.domain.gpu_models import ANY
+
 MINUTE_MS = 60_000
 
 
@@ -34,11 +36,15 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A host that takes sessions. GPUs out of service do not count; `warm` sizes have a desktop waiting."""
+    """A host that takes sessions. GPUs out of service do not count; `warm` sizes have a desktop waiting.
+
+    `model` is its label: claims for another model are not planned there.
+    """
 
     name: str
     gpus: int
     warm: frozenset[int] = frozenset()
+    model: str = ANY
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +77,8 @@ class Waiting:
 
     `length` is what its balance pays for, `promise` the instant it was promised to start by (None for a
     new claim), `slot` where the last plan put it. A bounded start before `accept_until` is not accepted.
-    On hosts to `avoid` (they failed it just now) it may not start before `avoid_until`.
+    On hosts to `avoid` (they failed it just now) it may not start before `avoid_until`. Where it names a
+    `model`, it is planned on hosts with that label only.
     """
 
     id: str
@@ -84,6 +91,7 @@ class Waiting:
     accept_until: int = 0
     avoid: frozenset[str] = frozenset()
     avoid_until: int = 0
+    model: str = ANY
 
 
 @dataclass(frozen=True, slots=True)

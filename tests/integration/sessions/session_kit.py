@@ -131,14 +131,16 @@ class Platform:
                 posting = ledger.Posting(key, "grant", "issued:test", f"user:{wallet}", amount)
                 ledger.post(db, at_ms=self.clock.now_ms(), transfers=[posting])
 
-    def add_host(self, name: str = "local", gpus: int = 8, *, simulated: bool = True) -> None:
+    def add_host(
+        self, name: str = "local", gpus: int = 8, *, simulated: bool = True, model: str = "simulated"
+    ) -> None:
         hosts.register(
             self.deps,
             name,
             connection="local",
             address="127.0.0.1",
             gateway_url="ws://localhost:8081",
-            gpus=[hosts.GpuSpec(f"SIM-{name}-{i}", "simulated") for i in range(gpus)],
+            gpus=[hosts.GpuSpec(f"SIM-{name}-{i}", model) for i in range(gpus)],
             simulated=simulated,
         )
 

@@ -16,7 +16,7 @@ from chainkit import anvil_fixture  # noqa: F401
 from playwright.sync_api import BrowserContext, expect
 from sqlalchemy import text
 
-from controller.services import ledger, sessions
+from controller.services import hosts, ledger, sessions
 from controller.services.ledger import Posting
 
 pytestmark = pytest.mark.integration
@@ -84,6 +84,31 @@ def test_from_the_queue_to_a_desktop(visitor: BrowserContext, site: Running) -> 
     expect(page.locator("#link")).to_have_attribute("data-state", "on")
     shot(page, "queue-started")
     assert len(site.desktops.running) == 1
+
+
+def test_a_gpu_model_is_chosen_where_hosts_differ(visitor: BrowserContext, site: Running) -> None:
+    where = {"connection": "local", "address": "localhost", "gateway_url": site.deps.settings.gateway.url}
+    fast = [hosts.GpuSpec(f"SIM-fast-{index}", "H100") for index in range(2)]
+    page = visitor.new_page()
+    sign_in(page, site)
+    expect(page.locator(".models")).to_have_count(0)
+    hosts.register(site.deps, "fast", gpus=fast, simulated=True, **where)
+    page.get_by_role("button", name="Send min ETH").click()
+    expect(page.locator("#balance")).not_to_have_text("0minutes", timeout=20_000)
+
+    choice = page.get_by_role("radio", name="H100 2 of 2 free, $1.00 per GPU and hour")
+    choice.check()
+    expect(page.locator("[data-profile=large] .why-not")).to_contain_text("the largest with H100 has 2")
+    page.locator("[data-profile=small]").click()
+    expect(page.locator("#outlook")).to_contain_text("starts at once")
+    shot(page, "gpu-models")
+    page.get_by_role("button", name="Launch GPU-Native Desktop").click()
+    page.wait_for_url("**/desktop/*")
+    with site.deps.database.begin() as db:
+        found = db.connection().execute(
+            text("SELECT gpu_model, host FROM gpu_session s JOIN slot ON slot.id = s.slot_id")
+        )
+        assert found.all() == [("H100", "fast")]
 
 
 def test_a_bounded_start_is_offered_taken_and_warned_of(visitor: BrowserContext, site: Running) -> None:

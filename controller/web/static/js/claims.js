@@ -3,17 +3,17 @@ import { accepted } from "./ahead.js";
 import { get, post } from "./api.js";
 import { pause, toast } from "./dom.js";
 import { doing, remember } from "./page.js";
-import { state } from "./state.js";
+import { state, wantedModel } from "./state.js";
 
 /** End what runs, then start with clean settings. */
 export async function endThenFresh(session) {
   await post(`sessions/${session.id}/end`);
   for (let tries = 0; tries < 80 && (await get("sessions/current")).session; tries += 1) await pause(500);
-  await claim(session.profile, true);
+  await claim(session.profile, true, "desktop", session.gpu_model);
 }
 
-async function claim(profile, freshStart, kind = "desktop") {
-  const session = await post("sessions", { profile, fresh_start: freshStart, kind, ...accepted(profile) });
+async function claim(profile, freshStart, kind = "desktop", gpuModel = wantedModel()) {
+  const session = await post("sessions", { profile, fresh_start: freshStart, kind, gpu_model: gpuModel, ...accepted(profile) });
   localStorage.setItem("axonos.profile", profile);
   state.acceptUntil = null;
   state.opening = session.id;

@@ -44,19 +44,25 @@ export async function refresh() {
   state.me = await whoAmI();
   if (state.me) {
     state.offsetMs = state.me.server_now_ms - Date.now();
-    const [live, paid, sizes, list] = await Promise.all([get("sessions/current"), get("deposits"), get("profiles"), state.kind === "ssh" ? get("ssh-keys") : { keys: [] }]);
+    const [live, paid, , list] = await Promise.all([get("sessions/current"), get("deposits"), sizes(), state.kind === "ssh" ? get("ssh-keys") : { keys: [] }]);
     state.keys = list.keys;
     noticeSession(live.session, live.saved);
     watch();
     state.deposits = paid.deposits;
-    state.profiles = sizes.profiles;
     lookAhead().then(draw, () => {});
     lookAfter().then(draw);
     if (before !== undefined && state.me.balance.gpu_ms > before + 30000) noticeCredit();
   } else {
-    Object.assign(state, { session: null, saved: null, deposits: [], sent: [], profiles: (await get("profiles")).profiles });
+    Object.assign(state, { session: null, saved: null, deposits: [], sent: [] });
+    await sizes();
   }
   draw();
+}
+
+/** The sizes there are, on the chosen GPU model, and the models. */
+async function sizes() {
+  const { profiles, gpu_models: gpuModels } = await get(`profiles?${new URLSearchParams({ gpu_model: state.gpuModel })}`);
+  Object.assign(state, { profiles, gpuModels });
 }
 
 export async function refreshRates() {

@@ -4,7 +4,7 @@ import { lookAhead } from "./ahead.js";
 import { launchClick } from "./claims.js";
 import { draw, refresh } from "./page.js";
 import { outlook } from "./queue-panel.js";
-import { state } from "./state.js";
+import { state, wantedModel } from "./state.js";
 
 export function picker(asSecondChoice) {
   const list = state.profiles;
@@ -14,7 +14,7 @@ export function picker(asSecondChoice) {
   return h("form", { class: "launch-bar", onsubmit: (event) => { event.preventDefault(); launchClick(chosen.name, false, state.kind); } },
     asSecondChoice ? h("h2", {}, "Or choose another profile") : null,
     h("fieldset", { class: "profiles" }, h("legend", {}, "GPU profile"), list.map((profile) => card(profile, profile === chosen))),
-    kinds(),
+    kinds(), models(),
     h("p", { class: "actions" }, h("button", { class: "button big", id: "launch", disabled: Boolean(state.busy) || !state.me || !chosen.possible || keyless() }, state.busy === "launch" ? "Claiming…" : state.kind === "ssh" ? "Launch SSH session" : "Launch GPU-Native Desktop")),
     h("p", { class: "cost" }, cost(chosen)), outlook(chosen));
 }
@@ -26,6 +26,21 @@ function kinds() {
   const option = (kind, text) => h("label", {}, h("input", { type: "radio", name: "kind", id: `kind-${kind}`, value: kind, checked: state.kind === kind, onchange: () => choose(kind) }), text);
   const list = h("a", { href: "/keys" }, state.keys.length ? `${state.keys.length} SSH key${state.keys.length > 1 ? "s" : ""} may log in` : "Add an SSH key first");
   return h("fieldset", { class: "kinds" }, h("legend", { class: "unseen" }, "Kind of session"), option("desktop", "Desktop in the browser"), option("ssh", "Shell over SSH"), state.kind === "ssh" && state.me ? list : null);
+}
+
+/** Which GPUs: asked only where hosts differ. All cost the same; what is free now is said beside each. */
+function models() {
+  if (state.gpuModels.length < 2) return null;
+  const free = ({ free, gpus, usd_per_gpu_hour_text: price }) => h("span", { class: "sub" }, ` ${free} of ${gpus} free, ${price} per GPU and hour`);
+  const option = (model, id, ...text) => h("label", {}, h("input", { type: "radio", name: "gpu-model", id, value: model, checked: wantedModel() === model, onchange: () => chooseModel(model) }), text);
+  return h("fieldset", { class: "kinds models" }, h("legend", {}, "GPU model"), option("", "gpu-any", "Any, whatever is free first"),
+    state.gpuModels.map((one, index) => option(one.model, `gpu-${index}`, h("span", {}, one.model, free(one)))));
+}
+
+function chooseModel(model) {
+  Object.assign(state, { gpuModel: model, outlook: null, acceptUntil: null, lookedAt: 0 });
+  localStorage.setItem("axonos.gpu", model);
+  refresh().catch(() => draw());
 }
 
 function choose(kind) {

@@ -4,7 +4,7 @@ import { post } from "./api.js";
 import { leaveQueue } from "./claims.js";
 import { at, h, ask, duration } from "./dom.js";
 import { doing } from "./page.js";
-import { now, state } from "./state.js";
+import { now, state, wantedModel } from "./state.js";
 
 const hour = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const count = (gpus) => `${gpus} GPU${gpus > 1 ? "s" : ""}`;
@@ -17,7 +17,7 @@ export function queuedPanel(session, { panel, facts, button, profileTitle }) {
   return panel("queued",
     h("div", { class: "stage" }, h("div", { class: "place num" }, session.queue_position ?? "…"),
       h("div", {}, h("h1", {}, session.queue_position === 1 ? "You are next" : "You are in the queue"), h("p", { class: "sub", id: "queue-reason" }, reason(session)))),
-    facts(["Profile", `${profileTitle(session.profile)}, ${count(session.gpus)}`], ["Waiting for", duration(now() - session.claimed_at_ms)], ["Billed so far", "nothing"]),
+    facts(["Profile", `${profileTitle(session.profile)}, ${count(session.gpus)}`], session.gpu_model ? ["GPU model", session.gpu_model] : null, ["Waiting for", duration(now() - session.claimed_at_ms)], ["Billed so far", "nothing"]),
     queue ? promised(queue, facts) : null,
     queue ? offer(session, profileTitle, button) : null,
     gpusOverTime(),
@@ -59,7 +59,7 @@ function notifyButton(button) {
 /** Beside the launch button: what a claim of this profile would be told now, and the choice of a bounded start. */
 export function outlook(profile) {
   const seen = state.outlook;
-  if (!state.me || seen?.profile !== profile.name || !profile.possible) return null;
+  if (!state.me || seen?.profile !== profile.name || seen.gpu_model !== wantedModel() || !profile.possible) return null;
   if (seen.starts_now) return h("p", { class: "sub", id: "outlook" }, "Enough GPUs are free: it starts at once.");
   const when = seen.latest_start_ms ? ` It would start no later than ${at.format(seen.latest_start_ms)}, by today's plan at ${at.format(seen.planned_start_ms)}.` : " It would wait in the queue.";
   return h("div", { class: "outlook", id: "outlook" }, h("p", { class: "sub" }, `Not enough GPUs are free for it.${when}`), seen.offer_until_ms ? bounded(profile, seen.offer_until_ms) : null, gpusOverTime());

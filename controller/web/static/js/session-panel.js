@@ -13,7 +13,7 @@ const profileTitle = (name) => state.profiles.find((profile) => profile.name ===
 export function drawSession(target) {
   const { session, saved } = state;
   const tick = session?.kind === "ssh" ? Math.floor(now() / 10000) : session?.detached || session?.state === "grace" || session?.state === "running" ? Math.floor(now() / 1000) : session ? Math.floor(now() / 10000) : 0;
-  const model = [session, saved, state.profiles, state.profile, state.kind, state.keys, state.me?.wallet, state.busy, tick, state.me?.balance.gpu_ms, waits(session) ? [state.gpus, state.outlook, state.told] : 0];
+  const model = [session, saved, state.profiles, state.profile, state.gpuModels, state.gpuModel, state.kind, state.keys, state.me?.wallet, state.busy, tick, state.me?.balance.gpu_ms, waits(session) ? [state.gpus, state.outlook, state.told] : 0];
   draw(target, model, () => (session ? live(session) : [saved && state.me ? savedPanel(saved) : intro(), picker(Boolean(saved && state.me))]));
 }
 
