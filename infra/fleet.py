@@ -20,7 +20,6 @@ class Fleet(pulumi.ComponentResource):
         self.hosts: list[pulumi.Output[dict[str, Any]]] = []
         for host in config.hosts:
             machine = GpuHost(host.name, config=config, host=host, opts=pulumi.ResourceOptions(parent=self))
-            for playbook in config.playbooks:
-                machine.converge(playbook)
+            machine.converge_all()
             self.hosts.append(pulumi.Output.from_input(output_of(host, host.address)))
         self.register_outputs({"hosts": self.hosts})

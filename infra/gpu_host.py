@@ -21,14 +21,24 @@ class GpuHost(pulumi.ComponentResource):
         config: StackConfig,
         host: Host,
         address: pulumi.Input[str] | None = None,
+        homes_disk: pulumi.Input[str] | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """Args: the stack's configuration, the host's part of it, its address where that is made later."""
+        """Args: the stack's configuration, the host's part of it, address and disk that are made later."""
         super().__init__("axonos:infra:GpuHost", name, None, opts)
         self._config, self._host = config, host
         self.address = pulumi.Output.from_input(host.address if address is None else address)
+        self._disk = pulumi.Output.from_input(
+            host.homes_disk and str(host.homes_disk) if homes_disk is None else homes_disk
+        )
         self.runs: list[PlaybookRun] = []
         self.register_outputs({"name": host.name})
+
+    def converge_all(self, after: list[pulumi.Resource] | None = None) -> None:
+        """Run every playbook of the stack that this host is to have, once `after` exists."""
+        for playbook in self._config.playbooks:
+            if not (playbook.real_gpus and self._host.simulated):
+                self.converge(playbook, after=after)
 
     def converge(
         self,
@@ -64,8 +74,7 @@ class GpuHost(pulumi.ComponentResource):
         host, known = self._host, self._config.known_hosts
         if host.connection == "local":
             return inventory((host,))
-        return self.address.apply(
-            lambda address: inventory(
-                (host.model_copy(update={"address": address}),), known, fresh=host.address == ""
-            )
+        made = pulumi.Output.all(address=self.address, homes_disk=self._disk)
+        return made.apply(
+            lambda found: inventory((host.model_copy(update=found),), known, fresh=host.address == "")
         )

@@ -46,6 +46,7 @@ def host_variables(host: Host, known_hosts: Path | None = None) -> dict[str, Any
         "ansible_become": host.user != "root",
         "ansible_ssh_common_args": ssh_options(host, known_hosts),
         "axonos_gpus": gpus,
+        "axonos_real_gpus": not host.simulated,
     }
     if host.key_file is not None:
         found["ansible_ssh_private_key_file"] = str(host.key_file)
@@ -77,6 +78,6 @@ def output_of(host: Host, address: str) -> dict[str, Any]:
         "address": at if host.port == 22 else f"{at}:{host.port}",
         "user": host.user,
         "gateway_url": host.gateway_url,
-        "simulated": bool(host.gpus) and all(gpu.simulated for gpu in host.gpus),
+        "simulated": host.simulated,
         "gpus": [gpu | own for gpu in gpus],
     }

@@ -155,4 +155,8 @@ def _playbooks(instance: Instance, told: StackFile) -> tuple[Playbook, ...]:
         "axonos_source_digest": source_digest(instance.source),
         **told.variables,
     }
-    return (Playbook(name="host", path=instance.source / "playbooks" / "host.yml", variables=variables),)
+    folder = instance.source / "playbooks"
+    return (
+        Playbook(name="host", path=folder / "host.yml", variables=variables),
+        Playbook(name="gpu_host", path=folder / "gpu_host.yml", variables=variables, real_gpus=True),
+    )

@@ -59,18 +59,24 @@ class Host(Part):
     # Where browsers reach its gateway.
     gateway_url: str | None = Field(default=None, pattern=r"^wss?://[^/\s]+$")
 
+    @property
+    def simulated(self) -> bool:
+        """Whether no GPU of it is real; of one that names none the driver is asked, so they are."""
+        return bool(self.gpus) and all(gpu.simulated for gpu in self.gpus)
+
 
 class Playbook(Part):
     """A playbook that belongs to the wanted state, run again when its content or variables change.
 
     `after_image` runs wait for the desktop image and get `axonos_image_id` as one more variable. Variables
-    are kept in the stack's state: name secrets by file.
+    are kept in the stack's state: name secrets by file. `real_gpus` runs only where GPUs are not simulated.
     """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,30}$")
     path: Path
     variables: dict[str, Any] = {}
     after_image: bool = False
+    real_gpus: bool = False
 
 
 class Budget(Part):

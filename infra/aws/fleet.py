@@ -40,9 +40,15 @@ class AwsFleet(pulumi.ComponentResource):
             opts=self._mine,
         )
         address = machine.instance.public_ip
-        converged = GpuHost(host.name, config=self._config, host=host, address=address, opts=self._mine)
-        for playbook in self._config.playbooks:
-            converged.converge(playbook, after=[machine.joined])
+        converged = GpuHost(
+            host.name,
+            config=self._config,
+            host=host,
+            address=address,
+            homes_disk=machine.homes_disk,
+            opts=self._mine,
+        )
+        converged.converge_all(after=[machine.joined])
         return address.apply(lambda known: output_of(host, known))
 
 

@@ -10,8 +10,9 @@ from infra.aws.tags import tags
 from infra.stack_aws import Aws, Pool
 from infra.stack_config import StackConfig
 
-# Nitro machines show it as an NVMe disk; udev keeps a link by volume ID.
+# Nitro machines, and all with GPUs of today are, show it as an NVMe disk; udev keeps a link by volume ID.
 DEVICE = "/dev/sdf"
+LINK = "/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_{}"
 
 
 class Machine(pulumi.ComponentResource):
@@ -48,6 +49,7 @@ class Machine(pulumi.ComponentResource):
             stop_instance_before_detaching=True,
             opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
         )
+        self.homes_disk = self.homes.id.apply(lambda volume: LINK.format(volume.replace("-", "")))
         self.register_outputs({"address": self.instance.public_ip, "homes": self.homes.id})
 
     def _instance(

@@ -22,7 +22,8 @@ class Recorded(pulumi.runtime.Mocks):
 
     def new_resource(self, args):
         self.made[args.name, args.typ] = args.inputs
-        return f"{args.name}-id", args.inputs
+        of_ec2 = {"publicIp": "203.0.113.9"} if args.typ.endswith("ec2/instance:Instance") else {}
+        return f"{args.name}-id", args.inputs | of_ec2
 
     def call(self, args):
         return {}
@@ -131,6 +132,33 @@ def test_plain_pulumi_runs_the_saved_stack(loop, tmp_path):
     finally:
         pulumi.runtime.set_all_config({})
     assert ("verification", "Network") in made
+
+
+def test_an_ec2_host_keeps_its_homes_on_its_own_volume_and_is_looked_at_for_gpus(loop, tmp_path):
+    for name in ("host", "gpu_host", "key"):
+        (tmp_path / f"{name}.yml").write_text("[]\n")
+    pool = {"name": "gpu", "instance_type": "g5.xlarge", "homes_gib": 50}
+    aws = {
+        "region": "us-east-1",
+        "availability_zone": "us-east-1a",
+        "ami": "ami-12c6146b",
+        "pools": [pool, {**pool, "name": "try", "simulated_gpus": 2}],
+        "ssh_cidrs": ["203.0.113.0/24"],
+        "gateway_url": "wss://{host}.example.com",
+        "key_file": tmp_path / "key.yml",
+        "public_key": "ssh-ed25519 AAAA",
+    }
+    runs = [
+        {"name": "host", "path": tmp_path / "host.yml"},
+        {"name": "gpu_host", "path": tmp_path / "gpu_host.yml", "real_gpus": True},
+    ]
+    stack = {"stack": "cloud", "kind": "aws", "state_dir": tmp_path, "run_dir": tmp_path, "playbooks": runs}
+    made = recorded(loop, lambda: declare(stack_config(aws=aws, **stack), None))
+    names = {name for name, kind in made if kind == "PlaybookRun"}
+    assert names == {"host-gpu-0", "gpu_host-gpu-0", "host-try-0"}, "simulated GPUs need no driver"
+    hosts = made["host-gpu-0", "PlaybookRun"]["inventory"]["all"]["children"]["gpu_hosts"]["hosts"]
+    volume = "/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_gpu0homesid"
+    assert (hosts["gpu-0"]["axonos_homes_disk"], hosts["gpu-0"]["axonos_real_gpus"]) == (volume, True)
 
 
 def test_a_stack_of_metal_is_its_hosts_each_converged(loop, tmp_path):

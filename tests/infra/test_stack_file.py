@@ -36,7 +36,8 @@ prices_usd_per_hour = {{"x9.huge" = 0.1234567}}
 def instance(tmp_path):
     playbooks = tmp_path / "src" / "playbooks"
     playbooks.mkdir(parents=True)
-    (playbooks / "host.yml").write_text("[]\n")
+    for name in ("host.yml", "gpu_host.yml"):
+        (playbooks / name).write_text("[]\n")
     (tmp_path / "key").write_text("private")
     return Instance("trial", tmp_path, tmp_path / "run")
 
@@ -54,7 +55,8 @@ def test_a_stack_of_metal(instance):
     assert (config.kind, config.stack) == ("metal", "rack")
     assert (first.gpus[0].model, first.port) == ("H100", 2222)
     assert [gpu.uuid for gpu in second.gpus] == ["SIM-rack-2-0", "SIM-rack-2-1"]
-    (playbook,) = config.playbooks
+    playbook, of_gpus = config.playbooks
+    assert of_gpus.real_gpus
     assert playbook.variables["axonos_controller_url"] == "https://gpu.example.com"
     assert config.rules().prices_micro_usd == {"x9.huge": 123_457}, "rounded up"
 

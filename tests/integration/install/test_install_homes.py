@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ansible_collections.axonos.platform.plugins.module_utils.differences import CommandFailed
 from install_kit import things
 
 pytestmark = [
@@ -57,3 +58,51 @@ def test_another_file_with_a_loop_device_is_not_taken_for_ours(converge, place: 
         assert converge("homes", **place)["device"] != taken.stdout.strip()
     finally:
         subprocess.run(["losetup", "--detach", taken.stdout.strip()], check=True)
+
+
+@pytest.fixture
+def disk(tmp_path: Path, place: dict, converge) -> Iterator[str]:
+    """A disk that is empty: a loop device over a file that lies elsewhere than the homes' own would."""
+    image = tmp_path / "disk.img"
+    subprocess.run(["truncate", "-s", "256M", image], check=True)
+    found = subprocess.run(["losetup", "--find", "--show", image], check=True, capture_output=True, text=True)
+    device = found.stdout.strip()
+    yield device
+    subprocess.run(["umount", "-q", place["mount"]], check=False)
+    subprocess.run(["losetup", "--detach", device], check=True)
+
+
+def test_a_disk_is_formatted_once_and_grown_in_use(converge, place: dict, disk: str, tmp_path: Path) -> None:
+    link = tmp_path / "by-id"
+    link.symlink_to(disk)
+    on_disk = place | {"disk": str(link)}
+    expected = [f"{link}: not formatted", f"{place['mount']}: not mounted"]
+    assert things(converge("homes", check=True, **on_disk)) == expected
+    assert converge("homes", **on_disk)["device"] == disk
+    assert not Path(place["file"]).exists()
+    assert things(converge("homes", **on_disk)) == [], "quotas are on, nothing is left to do"
+    kept = Path(place["mount"]) / "file"
+    kept.write_text("kept\n")
+
+    subprocess.run(["truncate", "-s", "320M", tmp_path / "disk.img"], check=True)
+    subprocess.run(["losetup", "--set-capacity", disk], check=True)
+    grown = [f"{place['mount']}: 256 MiB of a disk of 320"]
+    assert things(converge("homes", check=True, **on_disk)) == grown
+    assert things(converge("homes", **on_disk)) == grown
+    assert things(converge("homes", **on_disk)) == []
+    subprocess.run(["umount", place["mount"]], check=True)
+    converge("homes", **on_disk)
+    assert kept.read_text() == "kept\n", "a disk that holds homes is mounted as it is"
+
+
+def test_homes_are_never_wiped_nor_hidden(converge, place: dict, disk: str) -> None:
+    on_disk = place | {"disk": disk}
+    subprocess.run(["mkfs.ext4", "-q", disk], check=True)
+    with pytest.raises(CommandFailed, match=r"holds ext4\. It is not wiped"):
+        converge("homes", **on_disk)
+    subprocess.run(["wipefs", "-qa", disk], check=True)
+    with pytest.raises(CommandFailed, match="there is no disk /dev/none"):
+        converge("homes", **place | {"disk": "/dev/none"})
+    converge("homes", **place)
+    with pytest.raises(CommandFailed, match=r"they lie in .* already"):
+        converge("homes", **on_disk)

@@ -1,4 +1,4 @@
-"""Ansible module: the btrfs file system that holds the homes, on a loop file, mounted with quotas."""
+"""Ansible module: the btrfs file system of the homes, on a disk or a loop file, mounted with quotas."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.axonos.platform.plugins.module_utils import homes_disk
 from ansible_collections.axonos.platform.plugins.module_utils.differences import (
     CommandFailed,
     Differences,
@@ -18,14 +19,17 @@ from ansible_collections.axonos.platform.plugins.module_utils.entry import run_m
 
 DOCUMENTATION = r"""
 module: homes
-short_description: A btrfs file system on a loop file
+short_description: A btrfs file system on a disk or a loop file
 description:
   - Allocates and formats the file once; never formats a file that holds anything.
   - Loop devices belong to the kernel, not to this machine's view of it, so the one that carries the file is
     recognised by device and inode number, and missing device nodes are made.
+  - A disk is formatted once, where it is empty; one that holds anything else is refused. It is grown in use.
+  - Homes that lie elsewhere already are never hidden by another mount.
 author: [AxonOS (@axonos)]
 options:
   file: {description: The loop file., type: path, required: true}
+  disk: {description: A whole disk in place of the file., type: path, default: ""}
   mount: {description: Where it is mounted., type: path, required: true}
   size_gib: {description: Its size at first., type: int, default: 10}
   unit: {description: Name of the systemd unit that mounts it at each boot., type: str, default: ""}
@@ -48,6 +52,7 @@ LOOP_MAJOR = 7
 MARGIN = 1024**3
 ARGUMENTS = {
     "file": {"type": "path", "required": True},
+    "disk": {"type": "path", "default": ""},
     "mount": {"type": "path", "required": True},
     "size_gib": {"type": "int", "default": 10},
     "unit": {"type": "str", "default": ""},
@@ -62,14 +67,56 @@ def converge(params: dict[str, Any], check: bool) -> dict[str, Any]:
         if params["state"] == "unmounted":
             _unmount(file, mount, found, check)
             _forget_at_boot(params["unit"], check)
+        elif params["disk"]:
+            _on_disk(Path(params["disk"]), params, found, check)
         else:
-            _make(file, params["size_gib"], found, check)
-            _mount(file, mount, found, check)
-            _mount_at_boot(file, mount, params["unit"], found, check)
-        device = _device_of(file)
+            _on_file(params, found, check)
+        device = homes_disk.source_of(mount) or _device_of(file)
     except (CommandFailed, OSError) as error:
         raise CommandFailed(f"The homes on {file} are not as they should be: {error}") from error
     return found.result(device=device)
+
+
+def _on_file(params: dict[str, Any], found: Differences, check: bool) -> None:
+    file, mount = Path(params["file"]), Path(params["mount"])
+    there = homes_disk.source_of(mount)
+    if there and not there.startswith("/dev/loop"):
+        raise CommandFailed(f"they lie on {there} already. Name it as the disk, or move them by hand")
+    _make(file, params["size_gib"], found, check)
+    if not _is_mounted(file, mount):
+        found.note(str(mount), "not mounted")
+        if check:
+            return
+        _mount(_device_of(file) or _attach(file), mount)
+    _limit(mount, found, check)
+    _mount_at_boot(f"-o loop,noatime {file}", params, found, check)
+
+
+def _on_disk(disk: Path, params: dict[str, Any], found: Differences, check: bool) -> None:
+    """Grown before the quotas are looked at: those of a full disk could not be turned on."""
+    file, mount = Path(params["file"]), Path(params["mount"])
+    if file.exists():
+        raise CommandFailed(f"they lie in {file} already. Move them by hand, then move the file away")
+    device = homes_disk.prepare(disk, found, check)
+    there = homes_disk.source_of(mount)
+    if there and there != str(device):
+        raise CommandFailed(f"{there} is mounted at {mount}, not {disk}. Unmount it by hand")
+    if not there:
+        found.note(str(mount), "not mounted")
+        if check:
+            return
+        _mount(str(device), mount)
+    homes_disk.grow(device, mount, found, check)
+    _limit(mount, found, check)
+    _mount_at_boot(f"-o noatime {disk}", params, found, check, waits=_wait_for(disk))
+
+
+def _wait_for(disk: Path) -> str:
+    """What the unit waits for: the disk, which a cloud may show late."""
+    if not Path("/run/systemd/system").is_dir():
+        return ""
+    device = run(["systemd-escape", "--path", "--suffix=device", str(disk)]).strip()
+    return f"Requires={device}\nAfter={device}\n"
 
 
 def _make(file: Path, size_gib: int, found: Differences, check: bool) -> None:
@@ -90,25 +137,27 @@ def _make(file: Path, size_gib: int, found: Differences, check: bool) -> None:
     fresh.replace(file)
 
 
-def _mount(file: Path, mount: Path, found: Differences, check: bool) -> None:
-    if not _is_mounted(file, mount):
-        found.note(str(mount), "not mounted")
-        if check:
-            return
-        mount.mkdir(mode=0o711, exist_ok=True)
-        run(["mount", "-t", "btrfs", "-o", "noatime", _device_of(file) or _attach(file), str(mount)])
+def _mount(device: str, mount: Path) -> None:
+    mount.mkdir(mode=0o711, exist_ok=True)
+    run(["mount", "-t", "btrfs", "-o", "noatime", device, str(mount)])
+
+
+def _limit(mount: Path, found: Differences, check: bool) -> None:
     if not _has_quota(mount):
         found.note(str(mount), "quotas are off")
         if not check:
             run(["btrfs", "quota", "enable", str(mount)])
 
 
-def _mount_at_boot(file: Path, mount: Path, unit: str, found: Differences, check: bool) -> None:
+def _mount_at_boot(
+    what: str, params: dict[str, Any], found: Differences, check: bool, *, waits: str = ""
+) -> None:
     """With systemd, mount again after a reboot, before the services that need it."""
+    mount, unit = params["mount"], params["unit"]
     path = Path("/etc/systemd/system") / unit
     text = (
-        "[Unit]\nDescription=Homes of AxonOS\nBefore=docker.service\n\n[Service]\nType=oneshot\n"
-        f"RemainAfterExit=yes\nExecStart=/bin/mount -t btrfs -o loop,noatime {file} {mount}\n"
+        f"[Unit]\nDescription=Homes of AxonOS\nBefore=docker.service\n{waits}\n[Service]\nType=oneshot\n"
+        f"RemainAfterExit=yes\nExecStart=/bin/mount -t btrfs {what} {mount}\n"
         f"ExecCondition=/bin/sh -c '! mountpoint --quiet {mount}'\n\n[Install]\nWantedBy=multi-user.target\n"
     )
     if not unit or not Path("/run/systemd/system").is_dir():
