@@ -46,7 +46,10 @@ class Claim:
 
 @dataclass(frozen=True)
 class Member:
-    """A machine of the pool. `state` is the controller's, `absent` before it is registered."""
+    """A machine of the pool. `state` is the controller's, `absent` before it is registered.
+
+    It is `arriving` until its image is there.
+    """
 
     name: str
     state: str
@@ -95,7 +98,7 @@ def _more(unmet: Sequence[Claim], members: Sequence[Member], limits: Limits) -> 
     gpus = sum(claim.gpus for claim in unmet)
     wanted = -(-gpus // limits.gpus_per_host)
     why = f"{len(unmet)} waiting for {gpus} GPUs longer than promised or bearable"
-    coming = sum(member.state == "absent" for member in members)
+    coming = sum(member.state in {"absent", "arriving"} for member in members)
     leaving = tuple(m.name for m in members if m.state == "draining")[: max(0, wanted - coming)]
     if leaving:
         return Step("resume", why, leaving)

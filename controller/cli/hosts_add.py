@@ -10,7 +10,8 @@ import click
 
 from controller.adapters.convergence import HostConvergence, given
 from controller.adapters.ssh_hosts import SshHosts, fingerprint
-from controller.cli.hosts_text import gpu_counts
+from controller.cli.hosts_text import ARRIVING, gpu_counts
+from controller.cli.image import image_here
 from controller.cli.output import connect, json_option, print_json
 from controller.services import host_admission
 from controller.services import hosts as service
@@ -59,8 +60,9 @@ def add(name: str, *, connection: str | None, key: Path | None, as_json: bool, *
     """Take a machine as a host, or bring it up to date; safe to repeat.
 
     With --key it is reached by SSH: its host key is compared and pinned, its GPUs are found by nvidia-smi
-    unless they are declared, and host.yml converges it. Without, it is only registered, as a machine that is
-    converged otherwise. JSON: {"changed": bool, "host": {…}, "converged": [tasks]}.
+    unless they are declared, and host.yml converges it. A new host is taken into use once it has the image
+    that was built here. Without --key it is only registered, as a machine that is converged otherwise. JSON:
+    {"changed": bool, "host": {…}, "converged": [tasks]}.
     """
     if key is not None and connection != "local":
         _admit(name, key, said, as_json=as_json)
@@ -99,14 +101,15 @@ def _admit(name: str, key: Path, said: dict[str, Any], *, as_json: bool) -> None
         variables={k: v for text in said["more"] for k, v in given(text).items()},
     )
     convergence = HostConvergence(deps.settings, lambda line: None if as_json else click.echo(f"  {line}"))
-    admitted = host_admission.admit(
-        deps, SshHosts(deps.settings.state_dir), convergence, wanted, fingerprint=fingerprint
-    )
+    reach, image = SshHosts(deps.settings.state_dir), image_here(deps.settings)
+    admitted = host_admission.admit(deps, reach, convergence, wanted, fingerprint=fingerprint, image=image)
     if as_json:
         print_json(admitted)
         return
     tasks = f"{len(admitted.converged)} things converged" if admitted.converged else "converged already"
     click.echo(f"{name}: {_word(admitted.changed)}, {tasks}, {gpu_counts(admitted.host)}")
+    if admitted.arriving:
+        click.echo(f"{name}: {ARRIVING}")
 
 
 def _word(changed: bool) -> str:

@@ -8,6 +8,8 @@ from typing import Any, TextIO
 
 import click
 
+from controller.cli.hosts_text import ARRIVING
+from controller.cli.image import image_here
 from controller.cli.output import connect, json_option, print_json
 from controller.errors import BadInput
 from controller.services import host_sync
@@ -19,12 +21,13 @@ from controller.services import host_sync
 def sync(file: TextIO, *, as_json: bool) -> None:
     """Register the hosts that FILE names (STATE/stacks/NAME.hosts.json), drain those that left; `-` is stdin.
 
-    Safe to repeat. A host that left its stack is drained, not removed.
+    Safe to repeat. A host that left its stack is drained, not removed. A new one is taken into use once it
+    has the image that was built here, brought by the worker and checked there by its signature.
     """
     told = _read(file)
     deps = connect()
     memory = deps.settings.state_dir / "stacks" / f"{told['stack']}.registered.json"
-    done = host_sync.sync(deps, told["hosts"], _former(memory))
+    done = host_sync.sync(deps, told["hosts"], _former(memory), image=image_here(deps.settings))
     memory.parent.mkdir(parents=True, exist_ok=True)
     memory.write_text(json.dumps(sorted({*(host["name"] for host in told["hosts"]), *done.drained})) + "\n")
     if as_json:
@@ -33,6 +36,8 @@ def sync(file: TextIO, *, as_json: bool) -> None:
     for verb in ("registered", "unchanged", "drained"):
         for name in getattr(done, verb):
             click.echo(f"{name}: {verb}")
+    for name in done.arriving:
+        click.echo(f"{name}: {ARRIVING}")
 
 
 def _read(file: TextIO) -> dict[str, Any]:

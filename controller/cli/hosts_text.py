@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from controller.services.hosts import HostView
 
+ARRIVING = "its image is on its way; it is taken into use with it"
+
 
 def gpu_counts(host: HostView) -> str:
     """How many GPUs are in which state."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from controller.errors import BadInput, RunFailed, Unavailable
 from controller.services import images
 from controller.services.deps import Deps
 from controller.services.images import Archive, OnHost
+from controller.settings import Settings
 
 LOOK_S = 1.0
 _host = click.option("--host", "hosts", multiple=True, help="Only this host; repeatable.")
@@ -64,6 +67,27 @@ def _bring(folder: Path, hosts: tuple[str, ...], wait_s: int, *, activate: bool,
     _tell(_wait_for(deps, archive, chosen, wait_s), as_json=as_json)
 
 
+def image_here(settings: Settings) -> Archive | None:
+    """The image that was built on this machine, signed by the platform; None where none was.
+
+    Raises:
+        Unavailable: it could not be signed.
+    """
+    folder = settings.state_dir / "images"
+    try:
+        archive = folder / json.loads((folder / "desktop.json").read_text())["archive"]
+    except FileNotFoundError:
+        return None
+    signed = folder / "desktop.sig"
+    if not signed.exists() or signed.stat().st_mtime < archive.stat().st_mtime:
+        program = Path(sys.executable).with_name("axonos")
+        words = [program, "image", "sign", "--archive", archive, "--key", settings.secrets.ticket_private_key]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise Unavailable(f"The image could not be signed: {(done.stderr or done.stdout).strip()[-300:]}")
+    return read_archive(folder)
+
+
 def read_archive(folder: Path) -> Archive:
     """The image that was built and signed in a folder.
 
@@ -73,11 +97,11 @@ def read_archive(folder: Path) -> Archive:
     try:
         built = json.loads((folder / "desktop.json").read_text())
         signature = (folder / "desktop.sig").read_text().strip()
-        archive = Path(built["archive"])
+        archive = folder / built["archive"]
     except (OSError, ValueError, KeyError) as error:
         raise BadInput(
             f"{folder} holds no built and signed image ({error}). Run `axonos image build`, then"
-            f" `axonos image sign --archive {folder}/desktop.tar --key STATE/secrets/ticket_private.pem`.",
+            f" `axonos image sign --archive {folder}/desktop-….tar --key STATE/secrets/ticket_private.pem`.",
             field="output",
         ) from error
     return Archive(str(built["image_id"]), str(archive.absolute()), signature)

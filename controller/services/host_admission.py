@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from controller.errors import BadInput, HostKeyRefused
-from controller.services import hosts
+from controller.services import hosts, image_welcome
 from controller.services.deps import Deps
 from controller.services.hosts import GpuSpec, HostView
+from controller.services.images import Archive
 from controller.services.ports_hosts import Convergence, NewHosts
 
 OF_GPUS = "gpu_host.yml"
@@ -43,11 +44,12 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Admitted:
-    """A host that was let in, whether its row changed, and what was converged on it."""
+    """A host that was let in: whether its row changed, what was converged, whether its image is to come."""
 
     host: HostView
     changed: bool
     converged: tuple[str, ...]
+    arriving: bool = False
 
 
 def admit(
@@ -57,6 +59,7 @@ def admit(
     wanted: Wanted,
     *,
     fingerprint: Callable[[str], str],
+    image: Archive | None = None,
 ) -> Admitted:
     """Let a machine in.
 
@@ -66,6 +69,7 @@ def admit(
         convergence: brings the machine to the state of a host.
         wanted: what the operator said.
         fingerprint: of a key, as people compare it.
+        image: brought to a new host, which is taken into use once it has it.
 
     Raises:
         HostKeyRefused: its key is new, and nobody vouched for it; or it is another one than was accepted.
@@ -75,6 +79,8 @@ def admit(
     """
     if not wanted.login_key.is_file():
         raise BadInput(f"{wanted.login_key} is no file with a private key.", field="key")
+    if image is not None:
+        image_welcome.check(deps, image)
     trust(reach, wanted, fingerprint)
     reach.own_key(deps.settings.secrets.guard_token)
     found = [GpuSpec(one.uuid, one.model) for one in reach.gpus(wanted.address, wanted.login_key)]
@@ -93,8 +99,10 @@ def admit(
         gateway_url=wanted.gateway_url,
         gpus=gpus,
         simulated=wanted.simulated,
+        waits=image is not None,
     )
-    return Admitted(registered.host, registered.changed, converged)
+    waiting = image_welcome.welcome(deps, image, [wanted.name] if registered.new else []) if image else []
+    return Admitted(registered.host, registered.changed, converged, wanted.name in waiting)
 
 
 def _converge(convergence: Convergence, wanted: Wanted, gpus: Sequence[GpuSpec]) -> tuple[str, ...]:

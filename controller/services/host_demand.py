@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import text
 
 from controller.models.sessions import LIVE_STATES
+from controller.services import image_welcome
 from controller.services.deps import Deps
 
 _WAITING = text(
@@ -44,7 +45,10 @@ class Wait:
 
 @dataclass(frozen=True)
 class Load:
-    """What is on a host; `idle_since_ms` is when its last session ended, None while one runs."""
+    """What is on a host; `idle_since_ms` is when its last session ended, None while one runs.
+
+    `state` is `arriving` where it waits for its image and was never in use.
+    """
 
     name: str
     state: str
@@ -67,6 +71,8 @@ def demand(deps: Deps) -> Demand:
     with deps.database.begin() as db:
         waiting = [Wait(*row) for row in db.connection().execute(_WAITING)]
         rows = [Load(*row) for row in db.connection().execute(_HOSTS, {"live": list(LIVE_STATES)})]
+        coming = set(image_welcome.arriving(db))
+    rows = [replace(row, state="arriving") if row.name in coming else row for row in rows]
     return Demand(deps.clock.now_ms(), waiting, [_idle(row) for row in rows])
 
 

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from controller.errors import BadInput
-from controller.services import fleet, hosts
+from controller.services import fleet, hosts, image_welcome
 from controller.services.deps import Deps
 from controller.services.hosts import GpuSpec
+from controller.services.images import Archive
 
 # Finds a host's GPUs where its stack does not know them.
 Look = Callable[[str], list[GpuSpec]]
@@ -21,15 +22,21 @@ _FACTS = {"name": str, "connection": str, "address": str, "gateway_url": str, "s
 
 @dataclass(frozen=True)
 class Synced:
-    """Names of hosts by what happened to them."""
+    """Names of hosts by what happened to them; `arriving`: not in use until their image is there."""
 
     registered: list[str]
     unchanged: list[str]
     drained: list[str]
+    arriving: list[str]
 
 
 def sync(
-    deps: Deps, wanted: Iterable[Mapping[str, Any]], former: Iterable[str], look: Look = lambda _: []
+    deps: Deps,
+    wanted: Iterable[Mapping[str, Any]],
+    former: Iterable[str],
+    look: Look = lambda _: [],
+    *,
+    image: Archive | None = None,
 ) -> Synced:
     """Bring the registered hosts to those of one stack.
 
@@ -38,13 +45,17 @@ def sync(
         wanted: the stack's hosts: name, connection, address, gateway_url, simulated, gpus (uuid, model).
         former: names the stack had before.
         look: asks the machine at an address for its GPUs, where the stack names none.
+        image: brought to new hosts, which are taken into use once they have it.
 
     Raises:
-        BadInput: a host is not described as it should be; nothing was changed.
+        BadInput: a host is not described as it should be, or no host boots that image; nothing was changed.
     """
     described = [_checked(host) for host in wanted]
     registered: list[str] = []
     unchanged: list[str] = []
+    new: list[str] = []
+    if image is not None:
+        image_welcome.check(deps, image)
     for host in described:
         gpus = [_gpu(gpu) for gpu in host["gpus"]]
         done = hosts.register(
@@ -55,10 +66,13 @@ def sync(
             gateway_url=host["gateway_url"],
             gpus=gpus or look(host["address"]),
             simulated=host["simulated"],
+            waits=image is not None and host["connection"] == "ssh",
         )
+        new += [host["name"]] if done.new else []
         (registered if done.changed else unchanged).append(host["name"])
     stays = {host["name"] for host in described}
-    return Synced(registered, unchanged, _drained(deps, set(former) - stays))
+    arriving = image_welcome.welcome(deps, image, new) if image is not None else []
+    return Synced(registered, unchanged, _drained(deps, set(former) - stays), arriving)
 
 
 def _drained(deps: Deps, names: Iterable[str]) -> list[str]:

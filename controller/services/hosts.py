@@ -67,10 +67,11 @@ class HostView:
 
 @dataclass(frozen=True)
 class Registered:
-    """A host after registration, and whether that changed anything."""
+    """A host after registration, whether that changed anything, and whether it was not there before."""
 
     host: HostView
     changed: bool
+    new: bool
 
 
 def register(
@@ -82,6 +83,7 @@ def register(
     gateway_url: str,
     gpus: Sequence[GpuSpec],
     simulated: bool,
+    waits: bool = False,
 ) -> Registered:
     """Register a host and its GPUs, or bring what is registered up to date. Safe to repeat.
 
@@ -93,6 +95,7 @@ def register(
         gateway_url: `ws://` or `wss://` URL at which browsers reach its gateway.
         gpus: in index order. A GPU left out is removed if free, else quarantined.
         simulated: no devices are passed to sessions.
+        waits: a host that is new, or was removed before, is drained at first: nobody is placed on it yet.
 
     Raises:
         BadInput: a field has the wrong form, or a GPU belongs to another host.
@@ -109,16 +112,17 @@ def register(
         host = db.get(Host, name)
         changed = host is None
         if host is None:
-            host = Host(name=name, state="ready", **facts)
+            host = Host(name=name, state="removed", **facts)
         for field, value in facts.items():
             changed = changed or getattr(host, field) != value
             setattr(host, field, value)
-        if host.state == "removed":
-            host.state, host.drain, changed = "ready", False, True
+        new = host.state == "removed"
+        if new:
+            host.state, host.drain, changed = "draining" if waits else "ready", waits, True
         db.add(host)
         db.flush()
         changed = _register_gpus(db, name, gpus) or changed
-        return Registered(_view(db, host, deps.clock.now_ms()), changed)
+        return Registered(_view(db, host, deps.clock.now_ms()), changed, new)
 
 
 def list_hosts(deps: Deps) -> list[HostView]:

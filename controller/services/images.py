@@ -85,7 +85,7 @@ def bring(deps: Deps, archive: Archive, hosts: Sequence[str] = (), *, activate: 
         if not chosen:
             raise BadInput("There is no host in use.", field="host")
         asked = {"image_id": archive.image_id, "archive": archive.archive, "signature": archive.signature}
-        _enqueue(db, chosen, asked | {"activate": activate}, deps.clock.now_ms())
+        enqueue(db, chosen, asked | {"activate": activate}, deps.clock.now_ms())
         return chosen
 
 
@@ -105,6 +105,13 @@ def roll_back(deps: Deps) -> list[OnHost]:
             db.add(host)
         db.flush()
         return _standings(db, deps.settings)
+
+
+def last_push(db: Session, name: str) -> Run | None:
+    """The newest run that brought, or is to bring, an image to a host."""
+    return db.exec(
+        select(Run).where(Run.playbook == PUSH, Run.host == name).order_by(col(Run.id).desc())
+    ).first()
 
 
 def standings(deps: Deps) -> list[OnHost]:
@@ -148,13 +155,17 @@ def _arrived(db: Session, settings: Settings, run: Run, now_ms: int) -> None:
         host.previous_image_id = current(settings, host)
         host.image_id = run.input["image_id"]
         db.add(host)
+    if run.input.get("admit") and host.drain:
+        host.drain, host.state = False, "ready" if host.state == "draining" else host.state
+        db.add(host)
     alerts.clear_alert(db, STOPPED, run.input["image_id"], now_ms)
     if run.input["then"]:
         asked = {key: value for key, value in run.input.items() if key != "then"}
-        _enqueue(db, run.input["then"], asked, now_ms)
+        enqueue(db, run.input["then"], asked, now_ms)
 
 
-def _enqueue(db: Session, hosts: Sequence[str], asked: dict[str, Any], now_ms: int) -> None:
+def enqueue(db: Session, hosts: Sequence[str], asked: dict[str, Any], now_ms: int) -> None:
+    """Queue the push to the first of the hosts; each one's end queues the next."""
     first, *then = hosts
     db.add(Run(playbook=PUSH, host=first, state="queued", input=asked | {"then": then}, created_at_ms=now_ms))
     db.flush()
@@ -163,9 +174,7 @@ def _enqueue(db: Session, hosts: Sequence[str], asked: dict[str, Any], now_ms: i
 def _standings(db: Session, settings: Settings) -> list[OnHost]:
     found = []
     for host in db.exec(select(Host).where(Host.state != "removed").order_by(col(Host.name))).all():
-        push = db.exec(
-            select(Run).where(Run.playbook == PUSH, Run.host == host.name).order_by(col(Run.id).desc())
-        ).first()
+        push = last_push(db, host.name)
         last = (push.state, push.input["image_id"], push.error_code) if push else (None, None, None)
         found.append(OnHost(host.name, current(settings, host), host.previous_image_id, *last))
     return found

@@ -44,6 +44,9 @@ def test_machines_on_their_way_are_counted_and_leaving_ones_called_back():
     coming = Member("gpu-1", "absent")
     assert step([late(4)], [busy(0), coming]) == ("stay", 0)
     assert step([late(4), late(4)], [busy(0), coming]) == ("grow", 1)
+    arriving = Member("gpu-1", "arriving", idle_since_ms=0)
+    assert step([late(4)], [busy(0), arriving]) == ("stay", 0), "its image is on its way"
+    assert step([], [busy(0), arriving]) == ("stay", 0), "and it is neither drained nor removed meanwhile"
     leaving = Member("gpu-2", "draining")
     assert step([late(4)], [busy(0), leaving]) == ("resume", ("gpu-2",))
 

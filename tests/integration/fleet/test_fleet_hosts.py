@@ -14,7 +14,16 @@ from fleet_kit import Box, run, wait_for
 from controller.adapters.convergence import HostConvergence
 from controller.adapters.ssh_hosts import SshHosts, fingerprint
 from controller.errors import HostKeyRefused, HostLoginRefused, HostNotConverged, HostUnreachable
-from controller.services import claims, ends, host_admission, host_upgrade, hosts, images, reconcile
+from controller.services import (
+    claims,
+    ends,
+    host_admission,
+    host_upgrade,
+    hosts,
+    image_welcome,
+    images,
+    reconcile,
+)
 from controller.services import fleet as fleets
 from controller.services.host_admission import Admitted, Wanted
 from controller.services.hosts import GpuSpec
@@ -150,17 +159,25 @@ def test_an_image_that_the_platform_did_not_sign_is_not_loaded(fleet: Any) -> No
     assert not any(images_of(box) for box in fleet.boxes)
 
 
-def test_an_image_goes_from_host_to_host_and_is_sent_once(fleet: Any) -> None:
+def test_new_hosts_get_the_image_and_are_used_then_and_it_is_sent_once(fleet: Any) -> None:
+    """As `axonos hosts add` and `sync` have it: drained until the image is there."""
     deps, signed = fleet.platform.deps, fleet.archive
     archive = images.Archive(signed.image_id, str(signed.archive), signed.signature)
-    for sent in (signed.archive.stat().st_size, 0):
+    for box in fleet.boxes:
+        fleets.drain(deps, box.name)
+    assert image_welcome.welcome(deps, archive, ["one"]) == ["one"]
+    fleet.platform.work()
+    assert [fleet.state_of(box) for box in fleet.boxes] == ["ready", "draining"]
+    fleets.resume(deps, "two")
+    size = signed.archive.stat().st_size
+    for sent in ([size, 0], [0, 0]):
         assert images.bring(deps, archive, activate=False) == ["one", "two"]
         fleet.platform.work()
         assert [one.push for one in images.standings(deps)] == ["succeeded", "succeeded"]
         rows = fleet.platform.rows(
             "SELECT result FROM run WHERE playbook = 'image_push.yml' ORDER BY id DESC LIMIT 2"
         )
-        assert [row.result["bytes_sent"] for row in rows] == [sent, sent]
+        assert [row.result["bytes_sent"] for row in rows] == sent, "the newest first: two, then one"
     assert all(signed.image_id in images_of(box) for box in fleet.boxes)
 
 
