@@ -331,3 +331,42 @@ def test_roles_of_real_gpus_converge_once_and_refuse_what_is_not_fit(fleet: Any)
     box.inside("sed", "-i", "s/ERRORS:-0/ERRORS:-3/", "/usr/bin/nvidia-smi")
     with pytest.raises(HostNotConverged, match="uncorrected memory errors: GPU-fake-1, 3"):
         converge(**fit)
+
+
+# Asks a name on this machine by TLS, and the exporter; certificates are of an authority that nobody knows.
+ASK = """
+import http.client, socket, ssl, urllib.request
+anybody = ssl._create_unverified_context()
+for name in ("pages.test", "streams.test"):
+    raw = socket.create_connection(("127.0.0.1", 8443), 10)
+    link = http.client.HTTPSConnection(name, 8443)
+    link.sock = anybody.wrap_socket(raw, server_hostname=name)
+    link.request("GET", "/", headers={"Host": name + ":8443"})
+    answer = link.getresponse()
+    print(name, answer.status, answer.getheader("Strict-Transport-Security"), answer.getheader("Server"))
+print("node_load1" in urllib.request.urlopen("http://127.0.0.1:9100/metrics", timeout=10).read().decode())
+"""
+
+
+def test_what_stands_around_a_host_converges_once_and_answers(fleet: Any) -> None:
+    """TLS before site and gateway under two names, and figures; there is no site on this host."""
+    box, convergence = fleet.box("one"), HostConvergence(fleet.platform.deps.settings)
+    edge = {"pages_host": "pages.test", "streams_host": "streams.test", "tls": "internal"}
+    edge |= {"https_port": 8443, "http_port": 8080}
+    variables = wanted(fleet, box).variables | {f"edge__{name}": value for name, value in edge.items()}
+
+    def converge(**more: Any) -> tuple[str, ...]:
+        who = (box.name, f"root@{box.ip}", fleet.login_key, variables | more)
+        return convergence.run(*who, playbook="surroundings.yml").changed
+
+    with pytest.raises(HostNotConverged, match="two different names"):
+        converge(edge__streams_host="pages.test")
+    with pytest.raises(HostNotConverged, match="value of edge__tls must be one of: acme, internal, files"):
+        converge(edge__tls="none")
+    converge()
+    assert converge() == ()
+    assert box.inside("python3", "-c", ASK).splitlines() == [
+        "pages.test 502 max-age=31536000 None",
+        "streams.test 404 max-age=31536000 None",
+        "True",
+    ]

@@ -1,0 +1,46 @@
+"""Each role's page names every variable it has, and its argument specification says the same."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+PLAYBOOKS = Path(__file__).resolve().parents[2] / "playbooks"
+ROLES = sorted(path for path in (PLAYBOOKS / "roles").iterdir() if path.is_dir())
+SPECIFIED = [role for role in ROLES if (role / "meta" / "argument_specs.yml").exists()]
+
+
+def read(path: Path) -> Any:
+    return yaml.safe_load(path.read_text()) if path.exists() else {}
+
+
+def defaults(role: Path) -> set[str]:
+    return set(read(role / "defaults" / "main.yml") or {})
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+def test_its_page_is_true(role):
+    """Variables that only build others of its defaults are the role's own business."""
+    page = (role / "README.md").read_text()
+    named = set(re.findall(rf"`({role.name}__\w+)`", "\n".join(re.findall(r"^\|.*", page, re.MULTILINE))))
+    text = (role / "defaults" / "main.yml").read_text()
+    parts = {name for name in defaults(role) if len(re.findall(rf"\b{name}\b", text)) > 1}
+    assert named <= defaults(role) <= named | parts
+    assert f"(roles/{role.name}/README.md)" in (PLAYBOOKS / "README.md").read_text()
+
+
+@pytest.mark.parametrize("role", SPECIFIED, ids=lambda role: role.name)
+def test_its_arguments_are_checked_before_anything_is_done(role):
+    options = read(role / "meta" / "argument_specs.yml")["argument_specs"]["main"]["options"]
+    assert set(options) == defaults(role)
+    assert all(option["description"] and option["type"] for option in options.values())
+
+
+def test_the_roles_of_operators_are_specified():
+    assert {"edge", "exporters", "backup", "nvidia_driver", "nvidia_container_toolkit", "gpu_check"} <= {
+        role.name for role in SPECIFIED
+    }
