@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,8 @@ from xdist.scheduler.loadscope import LoadScopeScheduling
 from controller.adapters.database import PostgresDatabase
 from controller.migrations import migrate
 
+# What benches and tests share lies with the benches.
+sys.path.append(str(Path(__file__).parent / "bench"))
 _numbers = itertools.count(1)
 # Folders whose tests share what a machine has once, each with its lane: the instance under test, nested hosts.
 # They are the longest and go first; every other module is a lane of its own.

@@ -18,7 +18,8 @@ from controller.errors import Refused
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = (
     ROOT / "tests" / "bench",
-    *(ROOT / "tests" / "integration" / kit for kit in ("sessions", "fleet", "agents")),
+    *(ROOT / "tests" / "integration" / kit for kit in ("sessions", "fleet", "host", "agents")),
+    ROOT / "tests" / "integration",
     ROOT / "tests",
     ROOT,
 )

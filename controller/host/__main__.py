@@ -165,8 +165,7 @@ def _walls(data: Any, path: Path | None) -> dict[str, Any]:
     from controller.host import walls  # noqa: PLC0415
 
     request = walls.parse(data)
-    _config(path, request.instance)
-    return walls.settle(request)
+    return walls.settle(_config(path, request.instance), request)
 
 
 def _home_change(data: Any, path: Path | None) -> dict[str, Any]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from controller.host import shell, warm
+from controller.host import limits, shell, warm
 from controller.host.hostkeys import HostKey
-from controller.host.names import LABEL_CONFIG, LABEL_INSTANCE, LABEL_SLOT, SHELL_PORT, Slot
+from controller.host.names import LABEL_CONFIG, LABEL_INSTANCE, LABEL_LIMITS, LABEL_SLOT, SHELL_PORT, Slot
 from controller.host.request import StartRequest
 
 HOME_INSIDE = "/home/axon"
@@ -59,13 +59,14 @@ def container(
         host_key: of the home; for a shell.
     """
     memory = request.memory_mib << 20
+    bounds = {"PidsLimit": request.pids, "Memory": memory, "MemorySwap": memory}
     return {
         "Image": request.image,
         "Hostname": "axonos",
         "User": f"{slot.config.session_uid}:{slot.config.session_uid}",
         "WorkingDir": "/" if request.waits else HOME_INSIDE,  # init must not hold a home that goes away
         "Env": _environment(request),
-        "Labels": _labels(slot, request),
+        "Labels": _labels(slot, request) | {LABEL_LIMITS: limits.label(bounds)},
         "StopSignal": "SIGTERM",
         "HostConfig": {
             "NetworkMode": slot.network,
@@ -78,9 +79,7 @@ def container(
                 {"Type": "bind", "Source": str(slot.folder), "Target": SOCKETS_INSIDE},
                 *([shell.key_mount(host_key)] if host_key else []),
             ],
-            "PidsLimit": request.pids,
-            "Memory": memory,
-            "MemorySwap": memory,
+            **bounds,
             "ShmSize": SHM_BYTES,
             "CpuShares": warm.UNCLAIMED_SHARES if request.waits else warm.USUAL_SHARES,
             "RestartPolicy": {"Name": "no"},

@@ -14,6 +14,7 @@ SLOT = re.compile(r"s-[0-9a-f]{12}")
 LABEL_INSTANCE = "org.axonos.instance"
 LABEL_SLOT = "org.axonos.slot"
 LABEL_CONFIG = "org.axonos.config"
+LABEL_LIMITS = "org.axonos.limits"
 SOCKET = "rfb.sock"
 READY = "ready"
 WARM = "warm"

@@ -1,6 +1,6 @@
-"""Whether the firewall table is as it should be, and putting it back: for whoever converges the host.
+"""Whether firewall table and desktops' limits are as they should be, and putting them back.
 
-The guard looks too, every ten seconds; this names the difference.
+For whoever converges the host; the guard looks at the table too, every ten seconds, and names nothing.
 """
 
 from __future__ import annotations
@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from controller.host import firewall
+from controller.host import firewall, limits
+from controller.host.config import HostConfig
 from controller.host.request import COMMON, checked, is_flag
 
 
@@ -25,15 +26,21 @@ def parse(data: Any) -> WallsRequest:
     return WallsRequest(**checked(data, {"instance": COMMON["instance"], "repair": is_flag}))
 
 
-def settle(request: WallsRequest) -> dict[str, Any]:
-    """Look, and put the table back if asked to.
+def settle(config: HostConfig, request: WallsRequest) -> dict[str, Any]:
+    """Look, and put back what differs if asked to.
 
     Raises:
-        HostRefused: docker_error, when nftables does not work.
+        HostRefused: docker_error, when nftables does not work, or the engine takes no limit.
     """
+    what, desktops = _table(request), limits.settle(config, repair=request.repair)
+    return {"ok": True, "changed": bool(what or desktops), "what": what, "desktops": desktops}
+
+
+def _table(request: WallsRequest) -> str:
+    """How the table differs; empty where it does not."""
     now = firewall.listing(request.instance)
     if now is not None and now == firewall.wanted(request.instance):
-        return {"ok": True, "changed": False, "what": ""}
+        return ""
     if request.repair:
         firewall.load(request.instance)
-    return {"ok": True, "changed": True, "what": "missing" if now is None else "rules differ"}
+    return "missing" if now is None else "rules differ"

@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -23,6 +24,11 @@ from infra.stack_config import StackConfig, stack_config
 
 BUSY = "RequestLimitExceeded"
 AMI = "ami-12c6146b"
+# The credentials that such a server wants.
+SECRETS = {
+    **dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "testing"),
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"
 _ERROR = (
     "<Response><Errors><Error><Code>{code}</Code><Message>{code} as told</Message></Error></Errors>"
@@ -100,6 +106,13 @@ class Ec2:
 
 @pytest.fixture(scope="module")
 def ec2_server() -> Iterator[Ec2]:
+    with serving() as made:
+        yield made
+
+
+@contextmanager
+def serving() -> Iterator[Ec2]:
+    """The server, until the block ends."""
     cloud = Ec2()
     server = make_server("127.0.0.1", 0, cloud, threaded=True)
     cloud.url = f"http://127.0.0.1:{server.server_address[1]}"
@@ -116,9 +129,8 @@ def ec2(ec2_server: Ec2, monkeypatch: pytest.MonkeyPatch) -> Ec2:
     """The server, empty and well behaved."""
     import urllib.request
 
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
     reset = urllib.request.Request(f"{ec2_server.url}/moto-api/reset", method="POST")
     ec2_server.faults.clear()
     ec2_server.before.clear()
@@ -167,11 +179,16 @@ class CloudWorld(World):
 
 @pytest.fixture
 def cloud(tmp_path: Path, pulumi_cli: Path, ec2: Ec2) -> CloudWorld:
-    tools = tmp_path / "state" / "tools"
+    return a_cloud(tmp_path, pulumi_cli, ec2)
+
+
+def a_cloud(folder: Path, cli: Path, ec2: Ec2) -> CloudWorld:
+    """A stack of one machine on that server, its state below a folder."""
+    tools = folder / "state" / "tools"
     tools.mkdir(parents=True)
     # The decision a machine without a way out comes to, without waiting for it in every test.
     (tools / "aws-provider.json").write_text(f'{{"version": "{plugin_version("aws")}", "official": false}}')
-    return CloudWorld(cli=pulumi_cli, folder=tmp_path, instance="ec2trial", ec2=ec2)
+    return CloudWorld(cli=cli, folder=folder, instance="ec2trial", ec2=ec2)
 
 
 def wait_for(done: Callable[[], bool], seconds: float = 60) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import io
+import json
 import os
 import secrets
 import subprocess
 import sys
+import tarfile
 import textwrap
 import time
 from collections.abc import Iterator
@@ -146,17 +149,40 @@ def pulumi_cli() -> Path:
 
 @pytest.fixture
 def world(tmp_path: Path, pulumi_cli: Path) -> Iterator[World]:
-    made = World(cli=pulumi_cli, folder=tmp_path, instance=f"pt{secrets.token_hex(3)}")
+    with a_world(tmp_path, pulumi_cli) as made:
+        yield made
+
+
+@contextlib.contextmanager
+def a_world(folder: Path, cli: Path) -> Iterator[World]:
+    """A stack of its own below a folder; nothing of it is left in the engine."""
+    made = World(cli=cli, folder=folder, instance=f"pt{secrets.token_hex(3)}")
     made.playbook.parent.mkdir()
     made.playbook.write_text(PLAYBOOK)
     made.out.mkdir()
-    (tmp_path / "state" / "homes").mkdir(parents=True)
+    (folder / "state" / "homes").mkdir(parents=True)
     # The decision a machine without a way out comes to, without waiting for it in every test.
-    tools = tmp_path / "state" / "tools"
+    tools = folder / "state" / "tools"
     tools.mkdir()
     (tools / "docker-provider.json").write_text(f'{{"version": "{plugin_version()}", "official": false}}')
     yield made
     sweep(made)
+
+
+def save_image(folder: Path, name: str) -> BuiltImage:
+    """An archive of a one-file image that is nowhere in Docker."""
+    layer = io.BytesIO()
+    with tarfile.open(fileobj=layer, mode="w") as tar:
+        member = tarfile.TarInfo("name")
+        member.size = len(name)
+        tar.addfile(member, io.BytesIO(name.encode()))
+    client = docker.from_env()
+    image_id = json.loads(client.api.import_image_from_data(layer.getvalue()).splitlines()[-1])["status"]
+    archive = folder / f"{name}.tar"
+    archive.write_bytes(b"".join(client.images.get(image_id).save()))
+    client.images.remove(image_id)
+    client.close()
+    return BuiltImage(image_id=image_id, archive=archive)
 
 
 def failed_build() -> Future[BuiltImage]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from drift.judge import Verdict
+from drift.stack import of_ec2, try_stack
 from ec2_kit import CloudWorld, Ec2, cloud, ec2, ec2_server
 from pulumi_kit import pulumi_cli
 
@@ -44,27 +46,10 @@ def is_as_declared(ec2: Ec2, first: Summary) -> None:
 
 def is_repaired(cloud: CloudWorld, ec2: Ec2) -> None:
     """What somebody changed by hand is named and repaired, and nothing else is touched."""
-    homes, (machine,), group = ec2.volumes()["gpu-0-homes"], ec2.instances().values(), ec2.group()
-    assert group is not None
-    ec2.client.modify_volume(VolumeId=homes["VolumeId"], VolumeType="io1", Iops=100)
-    ec2.client.create_tags(Resources=[machine["InstanceId"]], Tags=[{"Key": "owner", "Value": "nobody"}])
-    world = [{"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]
-    ec2.client.authorize_security_group_ingress(GroupId=group["GroupId"], IpPermissions=world)
-
-    seen = engine.refresh(cloud.config(), cli=cloud.cli)
-    named = {d.name: d.what for d in seen.drift}
-    assert set(named) == {"gpu-0", "gpu-0-homes", "hosts"}
-    assert (named["hosts"], named["gpu-0"]) == (("ingress",), ("tags",))
-    assert "type" in named["gpu-0-homes"]
-
-    repaired = cloud.up()
-    assert {(c.name, c.op) for c in repaired.changed} == {(name, "update") for name in named}
-    assert ec2.volumes()["gpu-0-homes"]["VolumeType"] == "gp3"
-    assert "owner" not in {tag["Key"] for tag in ec2.instances()["gpu-0"]["Tags"]}
-    ways = (ec2.group() or {})["IpPermissions"]
-    assert "0.0.0.0/0" not in {r["CidrIp"] for w in ways if w["FromPort"] == 22 for r in w["IpRanges"]}
-    again = cloud.up()
-    assert (again.changes, again.drift) == ({}, ())
+    verdict = Verdict()
+    try_stack(of_ec2(ec2), cloud, verdict)
+    assert verdict.failures == []
+    assert len(verdict.named) == 4
     assert ec2.asked["RunInstances"] == 1
 
 

@@ -99,6 +99,8 @@ def test_the_container_has_no_power(slot):
     assert container.cpu_share(parse_start(START), 2) == {"NanoCpus": 2_000_000_000, "CpuShares": 1024}
     assert container.cpu_share(parse_start(START), 64) == {"NanoCpus": 4_000_000_000, "CpuShares": 1024}
     assert host["Memory"] == host["MemorySwap"] == 1 << 30
+    kept = json.loads(made["Labels"]["org.axonos.limits"])
+    assert kept == {name: host[name] for name in ("Memory", "MemorySwap", "PidsLimit")}
     assert host["ShmSize"] == 1 << 30
     assert host["DeviceRequests"] == []
     assert {mount["Target"] for mount in host["Mounts"]} == {"/home/axon", "/run/desktop"}

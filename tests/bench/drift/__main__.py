@@ -1,27 +1,36 @@
-"""`python -m drift`: a host of its own, reached by SSH, converged, altered by hand. Prints one JSON object."""
+"""`python -m drift`: a host of its own, reached by SSH, and two stacks, altered by hand. Prints one JSON object."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import secrets
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ec2_kit import SECRETS, a_cloud, serving
 from fakes import make_settings
 from fleet_kit import Box, boxes, make_secrets, run
+from hostkit import build_image, start_request
+from pulumi_kit import a_world, save_image
 
 from controller.adapters.convergence import HostConvergence
 from controller.adapters.ssh_hosts import SshHosts
 from drift.judge import Verdict, try_batch
 from drift.kinds import FIRST, SECOND, Place
+from drift.stack import of_docker, of_ec2, try_stack
+from infra import engine
+from infra.pulumi_cli import ensure_cli
 
-PLAYBOOKS = Path(__file__).resolve().parents[3] / "playbooks"
+ROOT = Path(__file__).resolve().parents[3]
+PLAYBOOKS = ROOT / "playbooks"
 VARIABLES = {"axonos_controller_url": "http://127.0.0.1:9", "axonos_homes_gib": 1}
 
 
@@ -30,7 +39,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="drift", description=__doc__)
     parser.add_argument("--quiet", action="store_true", help="no progress")
     quiet = parser.parse_args().quiet
-    began = time.monotonic()
+    began, verdict = time.monotonic(), Verdict()
     with _host() as (box, convergence, key, place):
 
         def converge(check: bool) -> tuple[str, ...]:
@@ -39,9 +48,10 @@ def main() -> int:
             return convergence.run(box.name, f"root@{box.ip}", key, VARIABLES, check=check).changed
 
         converge(False)
-        verdict = Verdict()
+        _desktop(box, place)
         for batch in (FIRST, SECOND):
             try_batch(batch, place, verdict, shell=box.succeeds, converge=converge)
+    _stacks(verdict, (lambda _line: None) if quiet else (lambda line: print(line, file=sys.stderr)))
     found = _outcome(verdict, round(time.monotonic() - began))
     print(json.dumps(found))
     return 0 if found["ok"] else 1
@@ -72,6 +82,37 @@ def _host() -> Iterator[tuple[Box, HostConvergence, Path, Place]]:
         shutil.rmtree(state)
 
 
+def _desktop(box: Box, place: Place) -> None:
+    """A session on the host, started by the host's own program; nobody tells its guard to end it."""
+    image = build_image()
+    try:
+        with subprocess.Popen(["docker", "save", image], stdout=subprocess.PIPE) as saved:
+            load = ["docker", "exec", "-i", box.container, "docker", "load"]
+            subprocess.run(load, stdin=saved.stdout, check=True, capture_output=True)
+    finally:
+        run("docker", "rmi", "--force", image)
+    asked = start_request(place.instance, image, "0x" + "d1" * 20)
+    program, config = f"{place.state}/venv/bin/axonos-host", f"{place.state}/host.toml"
+    answer = json.loads(box.inside(program, "start", "--config", config, text=json.dumps(asked)))
+    assert answer["ok"], answer
+
+
+def _stacks(verdict: Verdict, report: Callable[[str], None]) -> None:
+    """What Pulumi owns: a stack of this machine's engine, and one on EC2 of our own."""
+    cli = ensure_cli(ROOT / ".build" / "tools", report)
+    with tempfile.TemporaryDirectory(prefix="axd-") as folder, a_world(Path(folder), cli) as world:
+        built = save_image(world.folder, world.instance)
+        engine.up(world.config(), cli=cli, image=built)
+        with of_docker(world) as kinds:
+            try_stack(kinds, world, verdict, image=built)
+        engine.destroy(world.config(), cli=cli)
+    os.environ.update(SECRETS)
+    with tempfile.TemporaryDirectory(prefix="axd-") as folder, serving() as ec2:
+        cloud = a_cloud(Path(folder), cli, ec2)
+        engine.up(cloud.config(), cli=cli)
+        try_stack(of_ec2(ec2), cloud, verdict)
+
+
 def _outcome(verdict: Verdict, seconds: int) -> dict[str, object]:
     figures = {
         "injected": len(verdict.injected),
@@ -90,9 +131,9 @@ def _outcome(verdict: Verdict, seconds: int) -> dict[str, object]:
         "figures": figures | {"seconds": seconds},
         "goals": goals,
         "ok": not verdict.failures and figures["injected"] >= 20,
-        "how": f"a Debian host in a container with engine and SSH server of its own, converged by host.yml, altered"
-        f" by hand in two batches ({', '.join(verdict.injected)}); each batch checked, repaired by one run and"
-        " checked again. Docker objects and cloud resources are Pulumi's: `axonos infra refresh` names those",
+        "how": f"by hand, in four batches: {', '.join(verdict.injected)}. A Debian host in a container with engine and"
+        " SSH server of its own and a desktop on it, by host.yml; Docker's objects and EC2 (a moto server) by Pulumi."
+        " Each batch checked or refreshed, repaired by one run or `up`, and looked at again",
         "failures": verdict.failures,
     }
 

@@ -27,6 +27,7 @@ class Place:
             "run": self.run,
             "login": f"/var/lib/{prefix}-login",
             "control": control,
+            "desktop": "$(docker ps --quiet --filter label=org.axonos.slot | head -n 1)",
             "table": f"$(nft list tables | awk '/{self.instance}/ {{print $3}}')",
         }
 
@@ -95,6 +96,10 @@ FIRST = (
          "! nft list chain inet {table} to_host | grep -q '^[[:space:]]*accept'"),
     Kind("daemon.json", "echo '{{}}' > /etc/docker/daemon.json", "/etc/docker/daemon.json: content differs",
          "grep -q live-restore /etc/docker/daemon.json", ("docker: its configuration",)),
+    Kind("container flag", "docker update --pids-limit 4096 {desktop}", "PidsLimit 4096, not",
+         "test $(docker inspect --format '{{{{.HostConfig.PidsLimit}}}}' {desktop}) -lt 4096"),
+    Kind("container restarts", "docker update --restart always {desktop}", "restarts always",
+         "test $(docker inspect --format '{{{{.HostConfig.RestartPolicy.Name}}}}' {desktop}) = no"),
     Kind("mount", "umount -l {state}/homes", "{state}/homes: not mounted", "mountpoint -q {state}/homes"),
 )  # fmt: skip
 # What cannot be injected beside one of the others.

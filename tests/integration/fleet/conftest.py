@@ -20,7 +20,6 @@ from postgres_kit import Cluster
 from werkzeug.serving import make_server
 
 sys.path += [str(Path(__file__).parents[1] / name) for name in ("host", "sessions")]
-sys.path.append(str(Path(__file__).parents[2] / "bench"))
 
 from hostkit import build_image
 from session_kit import Platform

@@ -282,7 +282,9 @@ def test_a_lost_host_that_comes_back_does_no_harm(fleet: Any) -> None:
 
 
 def test_what_is_altered_by_hand_is_named_and_repaired_and_nothing_else(fleet: Any) -> None:
-    box, deps = fleet.box("one"), fleet.platform.deps
+    """A desktop runs meanwhile, and goes on."""
+    deps, session = fleet.platform.deps, claim(fleet, PEOPLE[0])
+    box = fleet.box(host_of(fleet, session))
     convergence, variables = HostConvergence(deps.settings), wanted(fleet, box).variables
     place = Place(deps.settings.instance, str(deps.settings.state_dir), str(deps.settings.run_dir))
     verdict = Verdict()
@@ -293,6 +295,9 @@ def test_what_is_altered_by_hand_is_named_and_repaired_and_nothing_else(fleet: A
     try_batch(FIRST, place, verdict, shell=box.succeeds, converge=converge)
     assert verdict.failures == []
     assert len(verdict.named) >= 20
+    fleet.platform.work()
+    assert state_of(fleet, session) == "running"
+    leave(fleet, PEOPLE[0], session)
 
 
 FAKES = {
@@ -352,7 +357,7 @@ def test_what_stands_around_a_host_converges_once_and_answers(fleet: Any) -> Non
     """TLS before site and gateway under two names, and figures; there is no site on this host."""
     box, convergence = fleet.box("one"), HostConvergence(fleet.platform.deps.settings)
     edge = {"pages_host": "pages.test", "streams_host": "streams.test", "tls": "internal"}
-    edge |= {"https_port": 8443, "http_port": 8080}
+    edge |= {"https_port": 8443, "http_port": 8088}
     variables = wanted(fleet, box).variables | {f"edge__{name}": value for name, value in edge.items()}
 
     def converge(**more: Any) -> tuple[str, ...]:

@@ -95,27 +95,7 @@ class TestHost:
     made: set = dataclasses.field(default_factory=set)
 
     def request(self, number=1, **changes):
-        base = {
-            "instance": self.config.instance,
-            "slot": slot_id(number),
-            "subnet_index": number,
-            "session": f"session-{number}",
-            "generation": 1,
-            "fencing_token": 1,
-            "lease_until_ms": round(time.time() * 1000) + 600_000,
-            "image": self.image,
-            "config_digest": "sha256:0123456789abcdef",
-            "home": self.wallet(number),
-            "gpus": [f"SIM-{number}"],
-            "simulated": True,
-            "cpus": 1.0,
-            "memory_mib": 256,
-            "pids": 128,
-            "geometry": "1280x800",
-            "fresh_start": False,
-            "start_timeout_s": 20,
-        }
-        return base | changes
+        return start_request(self.config.instance, self.image, self.wallet(number), number) | changes
 
     def call(self, action, body):
         self.made.add(body.get("slot"))
@@ -171,6 +151,30 @@ class TestHost:
         for slot in self.made - {None}:
             body = {"instance": self.config.instance, "slot": slot, "fencing_token": 2**62, "timeout_s": 0}
             self.call("stop", body)
+
+
+def start_request(instance, image, home, number=1):
+    """A desktop on one simulated GPU, for ten minutes."""
+    return {
+        "instance": instance,
+        "slot": slot_id(number),
+        "subnet_index": number,
+        "session": f"session-{number}",
+        "generation": 1,
+        "fencing_token": 1,
+        "lease_until_ms": round(time.time() * 1000) + 600_000,
+        "image": image,
+        "config_digest": "sha256:0123456789abcdef",
+        "home": home,
+        "gpus": [f"SIM-{number}"],
+        "simulated": True,
+        "cpus": 1.0,
+        "memory_mib": 256,
+        "pids": 128,
+        "geometry": "1280x800",
+        "fresh_start": False,
+        "start_timeout_s": 20,
+    }
 
 
 def slot_id(number):

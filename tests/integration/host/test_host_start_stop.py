@@ -55,6 +55,21 @@ def test_the_home_is_a_subvolume_with_the_files_of_the_last_session(host):
     assert host.inside("print(open('/home/axon/notes.txt').read())", 2) == "kept"
 
 
+def test_limits_that_were_raised_by_hand_are_named_and_put_back(host):
+    host.started()
+    name, ask = host.slot().container, {"instance": host.config.instance}
+    assert host.call("walls", ask | {"repair": False})["desktops"] == []
+    run("docker", "update", "--pids-limit", "4096", "--restart", "always", name)
+    raised = [f"{slot_id(1)}: PidsLimit 4096, not 128", f"{slot_id(1)}: restarts always"]
+    assert host.call("walls", ask | {"repair": False})["desktops"] == raised
+    assert host.call("walls", ask | {"repair": True})["desktops"] == raised
+    assert host.call("walls", ask | {"repair": True})["changed"] is False
+    shown = run(
+        "docker", "inspect", "--format", "{{.HostConfig.PidsLimit}} {{.HostConfig.RestartPolicy.Name}}", name
+    )
+    assert shown == "128 no"
+
+
 def test_another_config_in_the_same_slot_is_refused(host):
     first = host.started()
     refused = host.start(config_digest="sha256:fedcba9876543210")

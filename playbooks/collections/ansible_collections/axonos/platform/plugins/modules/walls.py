@@ -1,4 +1,4 @@
-"""Ansible module: the firewall table that keeps sessions apart, as the host's own program wants it."""
+"""Ansible module: what keeps sessions apart, firewall table and limits, as the host's program wants it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from ansible_collections.axonos.platform.plugins.module_utils.entry import run_m
 
 DOCUMENTATION = r"""
 module: walls
-short_description: The firewall table of the sessions
+short_description: The firewall table and the limits of the sessions
 description:
-  - Asks C(axonos-host walls) whether the kernel has the table as it should be, and lets it be put back.
+  - Asks C(axonos-host walls) whether the kernel has the table as it should be, and running desktops the
+    limits they were started with, and lets them be put back.
 author: [AxonOS (@axonos)]
 options:
   instance: {description: Name of the instance., type: str, required: true}
@@ -24,14 +25,14 @@ options:
   config: {description: The host's configuration., type: path, required: true}
 """
 EXAMPLES = r"""
-- name: Have the sessions' firewall
+- name: Keep the sessions apart
   axonos.platform.walls:
     instance: axonos
     program: /var/lib/axonos/venv/bin/axonos-host
     config: /var/lib/axonos/host.toml
 """
 RETURN = r"""
-results: {description: The table, if it differed., type: list, returned: always}
+results: {description: The table and each desktop that differed., type: list, returned: always}
 """
 ARGUMENTS = {
     "instance": {"type": "str", "required": True},
@@ -52,8 +53,10 @@ def converge(params: dict[str, Any], check: bool) -> dict[str, Any]:
         raise CommandFailed(f"the host program did not answer about the firewall: {error}") from error
     if not answer["ok"]:
         raise CommandFailed(answer["message"])
-    if answer["changed"]:
+    if answer["what"]:
         found.note("firewall table", str(answer["what"]))
+    for desktop in answer["desktops"]:
+        found.note("desktop", str(desktop))
     return found.result()
 
 
