@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial, wraps
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import click
@@ -20,6 +21,8 @@ from infra.host_register import ask, check_released, inventory_path, register, w
 from infra.instance import Instance, resolve
 from infra.pulumi_cli import ensure_cli
 from infra.reporting import Report
+from infra.scale_loop import elastic_stacks, go_round
+from infra.scale_service import keep
 from infra.scaling import Scaler
 from infra.stack_config import StackConfig
 from infra.stack_file import configured
@@ -98,6 +101,7 @@ def up(where: Where, released: tuple[str, ...], no_register: bool, as_json: bool
     write_hosts(where.instance, where.config(), summary.outputs)
     if not no_register:
         register(where.instance, where.stack, tell)
+        keep(where.instance, tell)
     _tell(summary, as_json)
 
 
@@ -131,19 +135,39 @@ def cancel(where: Where, as_json: bool) -> None:
 
 
 @infra.command()
+@click.option("--all", "every_stack", is_flag=True, help="Of every stack that has an elastic pool.")
+@click.option("--every", type=click.IntRange(1), metavar="SECONDS", help="Go on, a round so often.")
 @stack_command
-def scale(where: Where, as_json: bool) -> None:
-    """Let the stack's elastic pool take its next step; for a timer. `logs/scale-NAME.jsonl` keeps each."""
-    scaler = Scaler(
+def scale(where: Where, every_stack: bool, every: int | None, as_json: bool) -> None:
+    """Let the stack's elastic pool take its next step. `logs/scale-NAME.jsonl` keeps each.
+
+    The service `scale` does that for all of them, each minute; `up` starts it where a pool is elastic.
+    """
+
+    def step(stack: str) -> dict[str, Any]:
+        record = _scaler(where, stack).step()
+        click.echo(json.dumps(record) if as_json else f"{stack}: {record['action']}, {record['why']}")
+        return record
+
+    def stacks() -> list[str]:
+        return elastic_stacks(where.instance.state) if every_stack else [where.stack]
+
+    if every is None:
+        for stack in stacks():
+            step(stack)
+        return
+    go_round(stacks, step, lambda: Event().wait(every), tell)
+
+
+def _scaler(where: Where, stack: str) -> Scaler:
+    return Scaler(
         instance=where.instance,
-        stack=where.stack,
+        stack=stack,
         cli=where.cli(),
         ask=partial(ask, where.instance),
-        register=lambda: register(where.instance, where.stack, tell),
+        register=lambda: register(where.instance, stack, tell),
         report=tell,
     )
-    record = scaler.step()
-    click.echo(json.dumps(record) if as_json else f"{record['action']}: {record['why']}")
 
 
 @infra.command()

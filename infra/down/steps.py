@@ -10,15 +10,11 @@ from infra.docker_engine import docker_answers
 from infra.down.leftovers import remove_containers, remove_docker_objects, remove_packet_filter, unmount_below
 from infra.down.sessions import end_sessions
 from infra.errors import InfraError
-from infra.faults import Fault
 from infra.instance import Instance
-from infra.inventory import inventory
-from infra.playbook_process import Request, execute
+from infra.playing import play
 from infra.pulumi_cli import ensure_cli
 from infra.reporting import Report
-from infra.stack_config import Host, saved_config
-
-LIMIT_S = 600
+from infra.stack_config import saved_config
 
 
 @dataclass
@@ -33,9 +29,9 @@ class Done:
 def stop(instance: Instance, report: Report) -> Done:
     """End sessions, stop services, unmount: nothing of the instance runs afterwards."""
     done = Done(sessions_ended=end_sessions(instance, report))
-    done.stopped += _play(instance, "quiet", report)  # else desktops that wait for nobody yet come back
+    done.stopped += play(instance, "quiet", report)  # else desktops that wait for nobody yet come back
     done.removed += remove_containers(instance)
-    done.stopped += _play(instance, "down", report)
+    done.stopped += play(instance, "down", report)
     for kind in ("slots", "homes"):
         unmount_below(instance.run / kind)
     for lease in (instance.run / "leases").glob("*.json"):
@@ -47,8 +43,8 @@ def purge(instance: Instance, report: Report) -> Done:
     """Stop, and remove everything the instance made. Packages stay installed."""
     sessions_ended = end_sessions(instance, report)
     if not docker_answers() and shutil.which("dockerd"):
-        _play(instance, "docker", report)
-    _play(instance, "quiet", report)
+        play(instance, "docker", report)
+    play(instance, "quiet", report)
     removed = _destroy_stack(instance, report)
     if docker_answers():
         removed += remove_docker_objects(instance)
@@ -57,7 +53,7 @@ def purge(instance: Instance, report: Report) -> Done:
     if remove_packet_filter(instance):
         removed.append("packet filter rules")
     removed += unmount_below(instance.run) + unmount_below(instance.state)
-    removed += _play(instance, "purge", report)
+    removed += play(instance, "purge", report)
     report(f"removing {instance.state}")
     shutil.rmtree(instance.state)  # last: this program itself runs from there
     done.removed = [*removed, str(instance.state)]
@@ -74,30 +70,3 @@ def _destroy_stack(instance: Instance, report: Report) -> list[str]:
         report(f"Pulumi removed nothing: {error.message.splitlines()[0]}")
         return []
     return [f"{change.kind} {change.name}" for change in summary.changed]
-
-
-def _play(instance: Instance, name: str, report: Report) -> list[str]:
-    """Run one of our playbooks here; returns what it changed."""
-    playbook = instance.source / "playbooks" / f"{name}.yml"
-    if not playbook.exists():
-        return []
-    report(f"running {playbook.name}")
-    outcome = execute(
-        Request(
-            name=name,
-            playbook=str(playbook),
-            inventory=inventory((Host(name="local"),)),
-            variables={
-                "axonos_instance": instance.name,
-                "axonos_state_dir": str(instance.state),
-                "axonos_run_dir": str(instance.run),
-            },
-            work_dir=str(instance.state / "runs" / "infra"),
-            log_dir=str(instance.state / "logs"),
-            timeout_s=LIMIT_S,
-        )
-    )
-    if outcome.status != "successful":
-        told = "; ".join(outcome.failed) or outcome.status
-        raise Fault(f"{playbook.name} did not finish: {told}", "Mend that, then run it again: it continues.")
-    return outcome.changed

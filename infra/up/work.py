@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from threading import Event
 
-from infra import engine
+from infra import engine, scale_service
 from infra.built_image import BuiltImage, built_image
 from infra.devchain.node import NodeFailed, install
 from infra.errors import ImageRefused, Interrupted
@@ -101,7 +101,10 @@ class Work:
         )
 
     def stack(self, report: Report, results: Results) -> Summary:
-        return engine.up(self.config, cli=results["cli"], report=report, image=self._image, stop=self.stop)
+        cli, image = results["cli"], self._image
+        found = engine.up(self.config, cli=cli, report=report, image=image, stop=self.stop)
+        scale_service.keep(self.instance, report)  # `down` has stopped it
+        return found
 
     def selfcheck(self, report: Report, _: Results) -> dict[str, object]:
         """Use the platform once, as a visitor would."""

@@ -3,7 +3,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from infra import host_register
+from infra import host_register, scale_service
 from infra.cli import infra as command
 from infra.errors import Interrupted, PolicyRefused, StackBusy
 from infra.faults import Fault
@@ -130,8 +130,60 @@ def test_a_host_is_released_only_once_the_platform_has_let_it_go(tmp_path, monke
 def test_scale_prints_the_step(run, monkeypatch):
     record = {"action": "grow", "why": "one waits"}
     monkeypatch.setattr(command.Scaler, "step", lambda _self: record)
-    assert run("scale").output == "grow: one waits\n"
+    assert run("scale").output == "local: grow, one waits\n"
     assert json.loads(run("scale", "--json").output) == record
+
+
+ELASTIC = '[aws]\n[[aws.pools]]\nname = "gpu"\nelastic = {cap = 2}\n'
+
+
+def test_all_elastic_stacks_take_their_steps_round_after_round(run, tmp_path, monkeypatch):
+    (tmp_path / "stacks").mkdir()
+    for name, text in {"a": ELASTIC, "b": "kind = ", "c": ELASTIC, "d": 'kind = "metal"\n'}.items():
+        (tmp_path / "stacks" / f"{name}.toml").write_text(text)
+    taken, waited = [], []
+
+    def step(scaler):
+        taken.append(scaler.stack)
+        if scaler.stack == "a":
+            raise Fault("the controller does not answer", "start it")
+        return {"action": "stay", "why": "nobody waits"}
+
+    class Pause:
+        def wait(self, seconds):
+            waited.append(seconds)
+            return len(waited) == 2
+
+    monkeypatch.setattr(command.Scaler, "step", step)
+    monkeypatch.setattr(command, "Event", Pause)
+    told = run("scale", "--all", "--every", "60")
+    assert told.exit_code == 0
+    assert (taken, waited) == (["a", "c", "a", "c"], [60, 60])
+    assert {"a: the controller does not answer", "c: stay, nobody waits"} <= set(told.output.splitlines())
+
+
+def test_its_service_runs_while_a_stack_is_elastic_and_on_the_controllers_machine_only(tmp_path, monkeypatch):
+    played = []
+    monkeypatch.setattr(
+        scale_service, "play", lambda *_, **more: played.append(more["scaler__running"]) or []
+    )
+    monkeypatch.setattr(scale_service, "source_digest", lambda _source: "d")
+    monkeypatch.setattr(scale_service, "UNITS", tmp_path / "units")
+    instance = Instance("trial", tmp_path, tmp_path / "run")
+    file, program = tmp_path / "stacks" / "gpu.toml", tmp_path / "supervisor" / "programs" / "scale.conf"
+    for path in (file, program):
+        path.parent.mkdir(parents=True)
+    file.write_text(ELASTIC)
+    scale_service.keep(instance, print)
+    assert played == [], "no controller here"
+    instance.config.touch()
+    scale_service.keep(instance, print)
+    program.touch()
+    file.write_text("")
+    scale_service.keep(instance, print)
+    program.unlink()
+    scale_service.keep(instance, print)
+    assert played == [True, False]
 
 
 def test_a_stack_without_an_elastic_pool_says_so(run):

@@ -19,7 +19,7 @@ from fleet_kit import Box, MovedClock, boxes, make_secrets, run
 from postgres_kit import Cluster
 from werkzeug.serving import make_server
 
-sys.path += [str(Path(__file__).parents[1] / name) for name in ("host", "sessions")]
+sys.path += [str(Path(__file__).parents[1] / name) for name in ("", "host", "sessions")]
 
 from hostkit import build_image
 from session_kit import Platform

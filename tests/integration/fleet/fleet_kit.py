@@ -35,6 +35,33 @@ subprocess.Popen(["/usr/sbin/sshd", "-D", "-e"])
 while True: time.sleep(3600)
 """
 PATIENCE_S = 60
+# Stand-ins for an NVIDIA driver and its container toolkit, by path.
+FAKE_DRIVER = {
+    "/usr/bin/nvidia-smi": """#!/bin/sh
+case "$*" in
+*ecc.errors.uncorrected.volatile.total,*|*utilization*) echo "GPU-fake-1, Fake GPU, 1, 2, 3, 4, 5, 0" ;;
+*ecc*) echo "GPU-fake-1, ${ERRORS:-0}" ;;
+*uuid,name*) echo "GPU-fake-1, Fake GPU" ;;
+*) echo GPU-fake-1 ;;
+esac
+""",
+    "/usr/bin/nvidia-ctk": """#!/bin/sh
+printf 'cdiVersion: 0.5.0\\nkind: nvidia.com/gpu\\ndevices:\\n- name: GPU-fake-1\\n'
+""",
+}
+# Asks a name on this machine by TLS, and the exporter; certificates are of an authority that nobody knows.
+ASK_EDGE = """
+import http.client, socket, ssl, urllib.request
+anybody = ssl._create_unverified_context()
+for name in ("pages.test", "streams.test"):
+    raw = socket.create_connection(("127.0.0.1", 8443), 10)
+    link = http.client.HTTPSConnection(name, 8443)
+    link.sock = anybody.wrap_socket(raw, server_hostname=name)
+    link.request("GET", "/", headers={"Host": name + ":8443"})
+    answer = link.getresponse()
+    print(name, answer.status, answer.getheader("Strict-Transport-Security"), answer.getheader("Server"))
+print("node_load1" in urllib.request.urlopen("http://127.0.0.1:9100/metrics", timeout=10).read().decode())
+"""
 # Names an image of such a machine that is there already; making one takes most of a minute.
 MADE = "AXONOS_TEST_FLEET_IMAGE"
 

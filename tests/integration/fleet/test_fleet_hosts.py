@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 from drift.judge import Verdict, try_batch
 from drift.kinds import FIRST, Place
-from fleet_kit import Box, run, wait_for
+from fleet_kit import ASK_EDGE, FAKE_DRIVER, Box, run, wait_for
+from pulumi_kit import PLAYBOOK, pulumi_cli
 
 from controller.adapters.convergence import HostConvergence
 from controller.adapters.ssh_hosts import SshHosts, fingerprint
@@ -27,7 +30,11 @@ from controller.services import (
 from controller.services import fleet as fleets
 from controller.services.host_admission import Admitted, Wanted
 from controller.services.hosts import GpuSpec
+from infra import engine
+from infra.errors import InfraError
+from infra.stack_config import StackConfig, stack_config
 
+__all__ = ["pulumi_cli"]
 pytestmark = pytest.mark.integration
 
 
@@ -86,6 +93,47 @@ def test_both_converge_and_a_second_run_changes_nothing(fleet: Any) -> None:
         assert all(one.changed and one.converged for one in first)
         second = list(pool.map(lambda box: admit(fleet, box), fleet.boxes))
     assert [(one.changed, one.converged) for one in second] == [(False, ()), (False, ())]
+
+
+# The Automation API leaves the event loop of a program that ended early to the garbage collector.
+@pytest.mark.filterwarnings(
+    "ignore:Exception ignored in. <socket.socket:pytest.PytestUnraisableExceptionWarning"
+)
+def test_a_stack_of_machines_names_the_one_with_another_key_and_goes_on(
+    fleet: Any, tmp_path: Path, pulumi_cli: Path
+) -> None:
+    """Half of an `up` is done then; the next does the rest, and nothing twice."""
+    (tmp_path / "play").mkdir()
+    (tmp_path / "play" / "site.yml").write_text(PLAYBOOK)
+    keys = {box.name: SshHosts(tmp_path).host_key(box.ip) for box in fleet.boxes}
+    hosts_of = [
+        {"name": box.name, "connection": "ssh", "address": box.ip, "gateway_url": f"ws://{box.ip}:8081"}
+        | {"key_file": fleet.login_key, "host_key": keys["one"]}
+        for box in fleet.boxes
+    ]
+
+    def config() -> StackConfig:
+        site = {"name": "site", "path": tmp_path / "play" / "site.yml", "variables": {"out": "/srv"}}
+        places = {"state_dir": tmp_path / "state", "run_dir": tmp_path / "run"}
+        return stack_config(
+            instance="axm", stack="rack", kind="metal", hosts=hosts_of, playbooks=[site], **places
+        )
+
+    with pytest.raises(InfraError, match=r"site-two: .*[Hh]ost key verification failed") as failed:
+        engine.up(config(), cli=pulumi_cli)
+    assert "site-one" not in failed.value.message
+    gc.collect()
+    hosts_of[1]["host_key"] = keys["two"]
+    done = engine.up(config(), cli=pulumi_cli)
+    assert {one.name for one in done.changed if one.kind == "PlaybookRun"} == {"site-two"}
+    assert {box.inside("cat", "/srv/greeting") for box in fleet.boxes} == {"hello"}
+    fleet.box("one").inside("rm", "/srv/settings")
+    (drift,) = engine.refresh(config(), cli=pulumi_cli).drift
+    assert (drift.name, drift.what) == ("site-one", ("Write the settings (/srv/settings)",))
+    engine.destroy(config(), cli=pulumi_cli)
+    assert all(box.inside("cat", "/srv/greeting") == "hello" for box in fleet.boxes), (
+        "machines are left alone"
+    )
 
 
 PEOPLE = ("0x" + "a1" * 20, "0x" + "b2" * 20)
@@ -300,25 +348,10 @@ def test_what_is_altered_by_hand_is_named_and_repaired_and_nothing_else(fleet: A
     leave(fleet, PEOPLE[0], session)
 
 
-FAKES = {
-    "/usr/bin/nvidia-smi": """#!/bin/sh
-case "$*" in
-*ecc.errors.uncorrected.volatile.total,*|*utilization*) echo "GPU-fake-1, Fake GPU, 1, 2, 3, 4, 5, 0" ;;
-*ecc*) echo "GPU-fake-1, ${ERRORS:-0}" ;;
-*uuid,name*) echo "GPU-fake-1, Fake GPU" ;;
-*) echo GPU-fake-1 ;;
-esac
-""",
-    "/usr/bin/nvidia-ctk": """#!/bin/sh
-printf 'cdiVersion: 0.5.0\\nkind: nvidia.com/gpu\\ndevices:\\n- name: GPU-fake-1\\n'
-""",
-}
-
-
 def test_roles_of_real_gpus_converge_once_and_refuse_what_is_not_fit(fleet: Any) -> None:
     """No GPU here: driver and toolkit are stand-ins, and Debian's engine is taken for one that knows CDI."""
     box, deps = fleet.box("one"), fleet.platform.deps
-    for path, text in FAKES.items():
+    for path, text in FAKE_DRIVER.items():
         box.inside("sh", "-c", f"cat > {path} && chmod 755 {path}", text=text)
     convergence = HostConvergence(deps.settings)
     variables = wanted(fleet, box).variables | {"axonos_gpus": [{"uuid": "GPU-fake-1", "simulated": False}]}
@@ -338,21 +371,6 @@ def test_roles_of_real_gpus_converge_once_and_refuse_what_is_not_fit(fleet: Any)
         converge(**fit)
 
 
-# Asks a name on this machine by TLS, and the exporter; certificates are of an authority that nobody knows.
-ASK = """
-import http.client, socket, ssl, urllib.request
-anybody = ssl._create_unverified_context()
-for name in ("pages.test", "streams.test"):
-    raw = socket.create_connection(("127.0.0.1", 8443), 10)
-    link = http.client.HTTPSConnection(name, 8443)
-    link.sock = anybody.wrap_socket(raw, server_hostname=name)
-    link.request("GET", "/", headers={"Host": name + ":8443"})
-    answer = link.getresponse()
-    print(name, answer.status, answer.getheader("Strict-Transport-Security"), answer.getheader("Server"))
-print("node_load1" in urllib.request.urlopen("http://127.0.0.1:9100/metrics", timeout=10).read().decode())
-"""
-
-
 def test_what_stands_around_a_host_converges_once_and_answers(fleet: Any) -> None:
     """TLS before site and gateway under two names, and figures; there is no site on this host."""
     box, convergence = fleet.box("one"), HostConvergence(fleet.platform.deps.settings)
@@ -370,7 +388,7 @@ def test_what_stands_around_a_host_converges_once_and_answers(fleet: Any) -> Non
         converge(edge__tls="none")
     converge()
     assert converge() == ()
-    assert box.inside("python3", "-c", ASK).splitlines() == [
+    assert box.inside("python3", "-c", ASK_EDGE).splitlines() == [
         "pages.test 502 max-age=31536000 None",
         "streams.test 404 max-age=31536000 None",
         "True",
