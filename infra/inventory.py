@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from infra.stack_parts import Host
+from infra.stack_parts import Gpu, Host
 
 # A machine that has just been started takes a while until its SSH server answers.
 SSH_RETRIES = 10
@@ -30,7 +30,7 @@ def inventory(
 
 def host_variables(host: Host, known_hosts: Path | None = None) -> dict[str, Any]:
     """How Ansible reaches a host, which GPUs it declares, and where its homes lie."""
-    gpus = [gpu.model_dump(exclude={"model"}, exclude_none=True) for gpu in host.gpus]
+    gpus = [_declared(gpu) for gpu in host.gpus]
     if host.connection == "local":
         # The interpreter that runs Ansible has the libraries its modules need.
         return {
@@ -53,6 +53,12 @@ def host_variables(host: Host, known_hosts: Path | None = None) -> dict[str, Any
     if host.homes_disk is not None:
         found["axonos_homes_disk"] = str(host.homes_disk)
     return found
+
+
+def _declared(gpu: Gpu) -> dict[str, Any]:
+    """A GPU as playbooks are told of it; its model where that is known of a real one."""
+    nameless = gpu.simulated or gpu.model == "unknown"
+    return gpu.model_dump(exclude={"model"} if nameless else None, exclude_none=True)
 
 
 def ssh_options(host: Host, known_hosts: Path | None) -> str:

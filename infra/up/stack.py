@@ -49,10 +49,14 @@ def configuration(instance: Instance) -> StackConfig:
 
 
 def gpus(instance: Instance) -> list[Gpu]:
-    """This machine's GPUs by UUID; simulated ones where no NVIDIA driver answers."""
-    uuids = _nvidia("--query-gpu=uuid", "--format=csv,noheader").split()
-    shared = islands(_nvidia("topo", "-m"), len(uuids)) if len(uuids) > 1 else [None] * len(uuids)
-    found = [Gpu(uuid=uuid, island=island) for uuid, island in zip(uuids, shared, strict=True)]
+    """This machine's GPUs by UUID and model; simulated ones where no NVIDIA driver answers."""
+    lines = _nvidia("--query-gpu=uuid,name", "--format=csv,noheader").splitlines()
+    named = [line.partition(",") for line in lines if line.strip()]
+    shared = islands(_nvidia("topo", "-m"), len(named)) if len(named) > 1 else [None] * len(named)
+    found = [
+        Gpu(uuid=uuid.strip(), model=model.strip() or "unknown", island=island)
+        for (uuid, _, model), island in zip(named, shared, strict=True)
+    ]
     return found or [Gpu(uuid=f"SIM-{instance.name}-{n}", simulated=True) for n in range(instance.gpus)]
 
 

@@ -2,7 +2,10 @@ import pytest
 
 from infra.faults import Fault
 from infra.gpu_look import gpus_of
+from infra.instance import Instance
+from infra.inventory import host_variables
 from infra.stack_parts import Gpu, Host
+from infra.up.stack import gpus
 
 HOST = Host(name="far", connection="ssh", address="203.0.113.7", port=2222, user="admin", key_file="/key")
 
@@ -34,3 +37,20 @@ def test_a_host_without_an_answer_says_what_to_do(ssh, tmp_path, text, status):
     ssh(text, status)
     with pytest.raises(Fault, match="simulated_gpus"):
         gpus_of(HOST, tmp_path / "known")
+
+
+def test_this_machines_own_are_known_by_model_too(tmp_path, monkeypatch):
+    program = tmp_path / "nvidia-smi"
+    program.write_text(
+        '#!/bin/sh\ncase "$*" in *uuid,name*) printf "GPU-1, NVIDIA L4\\nGPU-2, NVIDIA L4\\n" ;; esac\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    found = gpus(Instance("trial", tmp_path, tmp_path))
+    assert [(gpu.uuid, gpu.model, gpu.simulated) for gpu in found] == [
+        ("GPU-1", "NVIDIA L4", False),
+        ("GPU-2", "NVIDIA L4", False),
+    ]
+    host = Host(name="local", gpus=(*found, Gpu(uuid="SIM-1", simulated=True, model="simulated")))
+    told = host_variables(host)["axonos_gpus"]
+    assert [gpu.get("model") for gpu in told] == ["NVIDIA L4", "NVIDIA L4", None]

@@ -40,7 +40,7 @@ RETURN = r"""
 results: {description: What differed., type: list, returned: always}
 """
 
-MODELS = {True: "simulated GPU", False: "NVIDIA GPU"}
+MODELS = {True: "simulated", False: "unknown"}
 ARGUMENTS = {
     "config": {"type": "path", "required": True},
     "host": {"type": "dict", "required": True},
@@ -118,7 +118,8 @@ def _register(settings: Any, host: dict[str, Any], found: Differences, check: bo
     database = PostgresDatabase(settings.database.url)
     deps = Deps(settings=settings, clock=SystemClock(), database=database, **others)
     wanted = [
-        hosts.GpuSpec(gpu["uuid"], MODELS[bool(gpu["simulated"])], gpu.get("island")) for gpu in host["gpus"]
+        hosts.GpuSpec(gpu["uuid"], gpu.get("model") or MODELS[bool(gpu["simulated"])], gpu.get("island"))
+        for gpu in host["gpus"]
     ]
     known = {row.name: row for row in hosts.list_hosts(deps)}.get(host["name"])
     facts = {key: host[key] for key in ("connection", "address", "gateway_url", "simulated")}
