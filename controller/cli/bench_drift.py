@@ -14,9 +14,9 @@ from controller.errors import Refused
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 def drift(*, as_json: bool) -> None:
-    """More than twenty kinds of change by hand on a host: named by a check, repaired by one run.
+    """Kinds of change by hand, on a host, in Docker and on EC2: named by a check, repaired by one run.
 
-    Needs the source tree, root, Docker and mmdebstrap; brings its own host, reached by SSH.
+    Needs the source tree, root, Docker and mmdebstrap; brings its own host, reached by SSH, and its own EC2.
     """
     if os.geteuid() != 0:
         raise Refused("This benchmark runs a whole host in a container: run it as root.")
