@@ -179,6 +179,7 @@ class Engine:
         self._config, self._report, self._started = config, report, time.monotonic()
         self._policy = config.rules(released)
         self.violations: tuple[Violation, ...] = ()
+        self._recorded: list[dict[str, Any]] | None = None
         self._cancel = config.work_dir / CANCEL
         self._cancel.unlink(missing_ok=True)
         logs = RunLogs(config.log_dir, report)
@@ -271,6 +272,7 @@ class Engine:
         workspace = self._stack.workspace
         words = ["state", "unprotect", what, "--yes", "--stack", self._stack.name]
         workspace.pulumi_command.run(words, workspace.work_dir, workspace.env_vars)
+        self._recorded = None
 
     def remove(self, *, with_homes: bool) -> list[Change]:
         """Destroy; removing what is gone already is no error. Homes stay unless they are named."""
@@ -288,17 +290,21 @@ class Engine:
         self._run(operation, recorder, **options)
         return recorder.changed
 
-    @staticmethod
-    def _run(operation: Callable[..., Any], recorder: Recorder, **options: Any) -> None:
+    def _run(self, operation: Callable[..., Any], recorder: Recorder, **options: Any) -> None:
         try:
             operation(on_event=recorder, color="never", suppress_progress=True, **options)
         except CommandError as error:
             raise OperationFailed("\n".join(dict.fromkeys(recorder.errors)) or str(error)) from error
+        finally:
+            if not recorder.planned:
+                self._recorded = None
 
     def _resources(self) -> list[dict[str, Any]]:
-        deployment = self._stack.export_stack().deployment or {}
-        found: list[dict[str, Any]] = deployment.get("resources") or []
-        return found
+        """The record, read once until the next change: it is our turn, nobody else writes it."""
+        if self._recorded is None:
+            deployment = self._stack.export_stack().deployment or {}
+            self._recorded = deployment.get("resources") or []
+        return self._recorded
 
     def outputs(self) -> dict[str, Any]:
         """What the program exported."""

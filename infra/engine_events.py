@@ -29,7 +29,7 @@ class Recorder:
 
     def __init__(self, report: Report, *, planned: bool) -> None:
         """Args: who listens; whether this is a preview, of which only the plan counts."""
-        self._report, self._planned = report, planned
+        self._report, self.planned = report, planned
         self.changes: dict[str, int] = {}
         self.changed: list[Change] = []
         self.errors: list[str] = []
@@ -50,18 +50,18 @@ class Recorder:
 
     def _begin(self, step: StepEventMetadata) -> None:
         op = _op(step)
-        if self._planned and op not in _HALF:
+        if self.planned and op not in _HALF:
             self.plan.append(_planned(step, op))
         if not _counts(step) or op in _HALF:
             return
-        if self._planned:
+        if self.planned:
             self._add(step, op)
         elif op in _DOING:
             self._report(f"{_DOING[op]} {kind_of(step.type)} {name_of(step.urn)}")
 
     def _end(self, step: StepEventMetadata) -> None:
         op = _op(step)
-        if not self._planned and _counts(step) and op not in _HALF:
+        if not self.planned and _counts(step) and op not in _HALF:
             self._add(step, op)
 
     def _add(self, step: StepEventMetadata, op: str) -> None:

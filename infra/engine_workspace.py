@@ -6,15 +6,12 @@ import os
 import secrets
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
-from pulumi.automation import (
-    LocalWorkspaceOptions,
-    ProjectBackend,
-    ProjectSettings,
-    Stack,
-    create_or_select_stack,
-)
+from pulumi.automation import LocalWorkspace, ProjectBackend, ProjectSettings, Stack, UpdateSummary
+from pulumi.automation._output import OutputMap
+from pulumi.automation._stack import StackInitMode
 
 from infra import abandoned_program, plugins
 from infra.pulumi_command import InterruptibleCommand
@@ -23,6 +20,18 @@ from infra.stack_config import StackConfig
 from infra.state_backend import backend
 
 PROJECT = "axonos"
+
+
+class QuietStack(Stack):
+    """Asks nothing after an operation: Pulumi's own starts its CLI thrice more, for answers nobody reads."""
+
+    def info(self, show_secrets: bool = True) -> UpdateSummary | None:
+        del show_secrets
+        never = datetime.fromtimestamp(0, UTC)
+        return UpdateSummary("update", never, message="", environment={}, config={}, result="succeeded")
+
+    def outputs(self) -> OutputMap:
+        return {}
 
 
 def make_workspace(
@@ -53,18 +62,18 @@ def make_workspace(
     environment = _environment(config, tools_dir)
     path = plugins.provide(tools_dir, cli, {**os.environ, **environment}, report, _providers(config))
     command = InterruptibleCommand(str(cli), stop=stop, tick=tick, on_interrupt=on_interrupt)
-    return create_or_select_stack(
-        config.stack,
-        project_name=PROJECT,
-        program=program,
-        opts=LocalWorkspaceOptions(
-            work_dir=str(folder),
-            pulumi_home=str(tools_dir / "pulumi-home"),
-            env_vars={**environment, "PATH": f"{path}:{os.environ.get('PATH', os.defpath)}"},
-            project_settings=ProjectSettings(name=PROJECT, runtime="python", backend=_named_backend(config)),
-            pulumi_command=command,
-        ),
+    project = ProjectSettings(
+        name=PROJECT, runtime="python", main=str(Path.cwd()), backend=_named_backend(config)
     )
+    workspace = LocalWorkspace(
+        work_dir=str(folder),
+        pulumi_home=str(tools_dir / "pulumi-home"),
+        program=program,
+        env_vars={**environment, "PATH": f"{path}:{os.environ.get('PATH', os.defpath)}"},
+        project_settings=project,
+        pulumi_command=command,
+    )
+    return QuietStack(config.stack, workspace, StackInitMode.CREATE_OR_SELECT)
 
 
 def _providers(config: StackConfig) -> tuple[str, ...]:
