@@ -50,16 +50,16 @@ def test_ctrl_c_ends_the_playbook_and_the_next_run_continues(world: World) -> No
     run = world.start()
     until(run, HELD)
     run.send_signal(signal.SIGINT)
+    until(run, "interrupted: finishing what was started")
+    let_go(world)  # the task ends in its time; what happens to one that does not: test_orphans
     said, _ = run.communicate(timeout=180)
     assert run.returncode == 1
     assert "ERROR interrupted" in said
     assert locks(world) == []
     assert not children_of(world), "nothing runs on after the interruption"
 
-    let_go(world)
     done = world.up()
     assert {(c.name, c.op) for c in done.changed} >= {("site-local", "create"), ("verification", "create")}
-    assert world.up().changes == {}
 
 
 def test_the_second_of_two_runs_waits_for_the_first(world: World) -> None:
