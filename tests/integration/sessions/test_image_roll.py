@@ -77,8 +77,8 @@ def test_a_roll_out_stops_at_the_first_host_that_refuses(platform, roll, monkeyp
         ("local", old, "failed"),
         ("second", old, None),
     ]
-    (alert,) = platform.rows("SELECT message FROM alert WHERE kind = :k", k=images.STOPPED)
-    assert alert.message == "local: image_unverified"
+    (alert,) = platform.rows("SELECT why FROM operator_alert WHERE kind = :k", k=images.STOPPED)
+    assert alert.why == "local: image_unverified"
 
 
 def test_one_at_a_time_and_only_to_hosts_that_are_there(platform, roll):
