@@ -145,6 +145,7 @@ def scale(where: Where, every_stack: bool, every: int | None, as_json: bool) -> 
     """
 
     def step(stack: str) -> dict[str, Any]:
+        configured(where.instance, stack)  # its problems are told before a CLI is got for it
         record = _scaler(where, stack).step()
         click.echo(json.dumps(record) if as_json else f"{stack}: {record['action']}, {record['why']}")
         return record
