@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -95,10 +94,6 @@ def test_both_converge_and_a_second_run_changes_nothing(fleet: Any) -> None:
     assert [(one.changed, one.converged) for one in second] == [(False, ()), (False, ())]
 
 
-# The Automation API leaves the event loop of a program that ended early to the garbage collector.
-@pytest.mark.filterwarnings(
-    "ignore:Exception ignored in. <socket.socket:pytest.PytestUnraisableExceptionWarning"
-)
 def test_a_stack_of_machines_names_the_one_with_another_key_and_goes_on(
     fleet: Any, tmp_path: Path, pulumi_cli: Path
 ) -> None:
@@ -122,7 +117,6 @@ def test_a_stack_of_machines_names_the_one_with_another_key_and_goes_on(
     with pytest.raises(InfraError, match=r"site-two: .*[Hh]ost key verification failed") as failed:
         engine.up(config(), cli=pulumi_cli)
     assert "site-one" not in failed.value.message
-    gc.collect()
     hosts_of[1]["host_key"] = keys["two"]
     done = engine.up(config(), cli=pulumi_cli)
     assert {one.name for one in done.changed if one.kind == "PlaybookRun"} == {"site-two"}
