@@ -15,10 +15,10 @@ from typing import Any
 from controller.host import home_fence, home_open, home_snapshots, home_usage, hostkeys
 from controller.host.config import HostConfig
 from controller.host.home_request import ChangeRequest
+from controller.host.home_snapshots import PUT_AWAY
 from controller.host.leases import Leases
 from controller.host.words import HostRefused
 
-PUT_AWAY = "put-away"
 ALONE = ("restore", "prune", "recover", "delete")  # not while a session has the home
 
 
@@ -65,19 +65,23 @@ def _prune(config: HostConfig, request: ChangeRequest, where: Path) -> None:
     home = config.homes_dir / request.home
     if not home.is_dir() and PUT_AWAY in home_snapshots.listed(where):  # broken off before
         return
-    home_snapshots.take(_home(config, request, where), where, PUT_AWAY)
+    home = _home(config, request, where)
+    home_snapshots.remove_put_away(where)  # of a time before: the home has been elsewhere since
+    home_snapshots.take(home, where, PUT_AWAY)
     home_snapshots.btrfs("subvolume", "delete", "--commit-after", str(home))
 
 
 def _recover(config: HostConfig, request: ChangeRequest, where: Path) -> None:
+    """From what was put away here, or from the snapshot that came here meanwhile."""
     _check_fence(config, request)
-    home = config.homes_dir / request.home
-    if PUT_AWAY not in home_snapshots.listed(where):
-        if home.is_dir():  # broken off before
-            return
+    fence, home = home_fence.read(config.homes_dir, request.home), config.homes_dir / request.home
+    if fence.generation != request.generation or fence.closed:
+        home_open.open_held(config, request.home, request.generation, request.base, where)
+    elif PUT_AWAY in home_snapshots.listed(where):
+        _replace(home, where, PUT_AWAY)
+    elif not home.is_dir():  # else it was broken off before
         raise HostRefused("home_missing", "what was put away is not on this host")
-    _replace(home, where, PUT_AWAY)
-    home_snapshots.remove(where, PUT_AWAY)
+    home_snapshots.remove_put_away(where)
 
 
 def _delete(config: HostConfig, request: ChangeRequest, where: Path) -> None:

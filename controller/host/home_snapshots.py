@@ -21,7 +21,9 @@ from controller.host.words import HostRefused
 
 NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
 LOCK_WAIT_S = 20
-KEPT = ("lost-", "s-", "put-away")
+OWN = "s-"  # what an owner kept
+PUT_AWAY = "put-away"  # and, on its way to another host, with a generation behind it
+KEPT = ("lost-", OWN, PUT_AWAY)
 
 
 @contextmanager
@@ -103,6 +105,13 @@ def remove(where: Path, name: str) -> None:
     (where / f"{name}.ok").unlink(missing_ok=True)
     if (where / name).is_dir():
         btrfs("subvolume", "delete", str(where / name))
+
+
+def remove_put_away(where: Path) -> None:
+    """Remove what was put away, of whatever time; the home itself is there."""
+    for path in sorted(where.iterdir()):
+        if path.is_dir() and path.name.startswith(PUT_AWAY):
+            remove(where, path.name)
 
 
 def keep_only(where: Path, names: set[str]) -> list[str]:

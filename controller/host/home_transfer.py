@@ -46,13 +46,26 @@ def _send(config: HostConfig, request: SendRequest, writer: home_stream.Writer) 
     with home_snapshots.alone(config.homes_dir, request.home) as where:
         if request.close:
             _close(config, request, home)
-        if not home.is_dir() and not (where / request.name).is_dir():
-            raise HostRefused("home_missing", f"this host has no home of {request.home}")
-        identity = home_snapshots.take(home, where, request.name)
+        identity = home_snapshots.take(_whole(config, request, where), where, request.name)
         parent = _parent(where, request)
         _stream(where / request.name, parent, writer)
     said = {"name": request.name, "identity": identity, "parent": parent.name if parent else None}
     return {"ok": True, **said}
+
+
+def _whole(config: HostConfig, request: SendRequest, where: Path) -> Path:
+    """What the snapshot is of: the home, or what it was put away as. What an owner kept is there already."""
+    home = config.homes_dir / request.home
+    if request.name.startswith(home_snapshots.OWN):
+        there = request.name in home_snapshots.listed(where)
+    elif request.name.startswith(home_snapshots.PUT_AWAY):
+        home = where / home_snapshots.PUT_AWAY
+        there = home.is_dir() or request.name in home_snapshots.listed(where)
+    else:
+        there = home.is_dir() or (where / request.name).is_dir()
+    if not there:
+        raise HostRefused("home_missing", f"this host has no {request.name} of {request.home}")
+    return home
 
 
 def _close(config: HostConfig, request: SendRequest, home: Path) -> None:

@@ -51,19 +51,21 @@ def drop(deps: Deps, wallet: str, name: str, actor: str = "") -> None:
 def restore(deps: Deps, wallet: str, name: str, actor: str = "") -> None:
     """Make a home what it was in a snapshot; what it is now becomes a snapshot first.
 
+    A snapshot on another host than the home, which has moved since, is brought after it.
+
     Raises:
         NotYours: there is no such snapshot.
-        WrongState: a session is live, or the snapshot lies on another host than the home.
+        WrongState: a session is live, or the snapshot lies on a host that does not answer.
         NoHome, HomePutAway, HomeNotReady: the home is not there now.
     """
     now = deps.clock.now_ms()
     with deps.database.begin() as db:
         home = _live(db, wallet)
-        where = _snapshot(db, wallet, name).host
+        where, more = _snapshot(db, wallet, name).host, {"name": name, "keep": f"s-{now}"}
         if where != home.host:
-            why = f"This snapshot lies on {where}, your files are on {home.host} since your last session."
-            raise WrongState(f"{why} Ask the operator to return you to it.", state=home.state)
-        home_orders.give(db, home, "restore", now, actor or wallet, name=name, keep=f"s-{now}")
+            home_orders.restore_from(db, home, where, now, actor or wallet, **more)
+        else:
+            home_orders.give(db, home, "restore", now, actor or wallet, **more)
 
 
 def prune(deps: Deps, wallet: str, actor: str) -> None:

@@ -19,6 +19,7 @@ from controller.services.ports import RunOutcome
 MOVE = "home_move.yml"
 MAX_ATTEMPTS = 4
 NEW = "new"  # as the host program has it: there is no home anywhere
+PUT_AWAY = "put-away"  # the snapshot that a home is while it is put away
 
 
 def settle_place(db: Session, wallet: str, host: str, now_ms: int, *, slot: str, session: str) -> None:
@@ -88,18 +89,46 @@ def replicate(db: Session, wallet: str, now_ms: int) -> None:
 
 
 def evacuate(db: Session, host: str, now_ms: int) -> int:
-    """Intend to send every home of a host to another one, once each. Returns how many were written down."""
+    """Intend to send every home of a host to another one, once each, also those that were put away.
+
+    Homes about which an order is under way are left to the next call.
+
+    Returns:
+        how many were written down.
+    """
     waiting = select(Run.home).where(Run.playbook == MOVE, col(Run.state).in_(("queued", "running")))
-    here = select(Home).where(Home.host == host, Home.state == "live", col(Home.wallet).not_in(waiting))
+    whole = col(Home.state).in_(("live", "pruned"))
+    here = select(Home).where(Home.host == host, whole, col(Home.wallet).not_in(waiting))
     sent = 0
     for home in db.exec(here.order_by(col(Home.wallet)).with_for_update(key_share=True)).all():
         target = _replica_host(db, home)
         if target is not None:
             settle = home.generation + 1
-            asked = {"source": host, "name": f"g{settle}", "generation": settle, "close": True}
+            name = f"{PUT_AWAY}-g{settle}" if home.state == "pruned" else f"g{settle}"
+            asked = {"source": host, "name": name, "generation": settle, "close": True}
             _enqueue(db, home.wallet, target, now_ms, asked)
             sent += 1
     return sent
+
+
+def fetch(db: Session, home: Home, source: str, now_ms: int, then: dict[str, str]) -> None:
+    """Intend to bring an owner's snapshot to the host that has the home.
+
+    Args:
+        db: open transaction that holds the home.
+        home: whose.
+        source: where the snapshot lies.
+        now_ms: server clock.
+        then: its `name`, and what follows from its arrival (`home_orders`).
+    """
+    asked = {
+        "source": source,
+        "name": then["name"],
+        "generation": max(1, home.generation),
+        "close": False,
+        "then": then,
+    }
+    _enqueue(db, home.wallet, home.host, now_ms, asked)
 
 
 def adopt_replica(db: Session, wallet: str) -> bool:
@@ -113,6 +142,8 @@ def adopt_replica(db: Session, wallet: str) -> bool:
     moved = select(Run).where(Run.home == wallet, Run.playbook == MOVE, Run.state == "succeeded")
     alive = set(db.exec(select(Host.name).where(col(Host.state).in_(("ready", "draining")))))
     for run in db.exec(moved.order_by(col(Run.id).desc()).limit(8)):
+        if "then" in run.input:  # a snapshot of some time, no replica
+            continue
         for host in (run.host, run.input["source"]):
             if host in alive and host != home.host:
                 home.host, home.generation, home.base = host, home.generation + 2, run.input["name"]
@@ -156,7 +187,8 @@ def give_up(db: Session, run: Run) -> None:
     """The home stays where it is, for a generation later than the one its host may have closed it for."""
     home = _locked(db, run.home or "")
     if home is not None and home.generation == run.input["generation"] - 1:
-        home.generation, home.base = run.input["generation"] + 1, ""
+        home.generation = run.input["generation"] + 1
+        home.base = PUT_AWAY if home.state == "pruned" else ""
         db.add(home)
         db.flush()
 

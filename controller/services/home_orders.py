@@ -12,7 +12,7 @@ from sqlmodel import Session, col, select
 
 from controller.domain.lifecycle import LIVE
 from controller.errors import HomeNotReady, NoHome, WrongState
-from controller.models import Home, HomeEvent, HomeSnapshot, Run
+from controller.models import Home, HomeEvent, HomeSnapshot, Host, Run
 from controller.services import alerts, home_moves, runs, storage_bills
 from controller.services.deps import Deps
 from controller.services.ports import RunOutcome
@@ -64,6 +64,53 @@ def give(db: Session, home: Home, what: str, now_ms: int, actor: str, **more: st
     hosts = _everywhere(db, home) if what == "delete" else [_host(db, home, what, more)]
     for host in hosts:
         _enqueue(db, home, host, asked, now_ms)
+
+
+def restore_from(db: Session, home: Home, source: str, now_ms: int, actor: str, **more: str) -> None:
+    """Write the intent to return to a snapshot on another host: it is brought to the home's host first.
+
+    Args:
+        db: open transaction that holds the home.
+        home: live.
+        source: where the snapshot lies.
+        now_ms: server clock.
+        actor: who wants it.
+        more: `name` and `keep`, as for the order `restore`.
+
+    Raises:
+        HomeNotReady, WrongState: as `give` does; WrongState also where that host does not answer.
+    """
+    if is_busy(db, home):
+        raise HomeNotReady
+    if storage_bills.has_live_session(db, home.wallet, sorted(LIVE)):
+        raise WrongState("End your session first.", state=home.state)
+    answering = select(Host.name).where(Host.name == source, col(Host.state).in_(("ready", "draining")))
+    if db.exec(answering).first() is None:
+        why = f"This snapshot lies on {source}, which does not answer; your files are on {home.host}."
+        raise WrongState(why, state=home.state)
+    then = {"what": "restore", "before": home.state, "actor": actor, **more}
+    home.state = STATES["restore"][0]
+    db.add(home)
+    home_moves.fetch(db, home, source, now_ms, then)
+
+
+def follow(db: Session, run: Run, now_ms: int) -> None:
+    """What follows from a finished move: a snapshot that came is returned to, or its owner is told."""
+    then = run.input.get("then")
+    if then is None or run.state not in ("succeeded", "failed"):
+        return
+    home, name = locked_any(db, run.home or ""), str(then["name"])
+    if run.state == "failed":
+        home.state = str(then["before"])
+        tell(db, home, "restore_failed", str(then["actor"]), now_ms, error=run.error_code)
+        return
+    snapshot = db.get(HomeSnapshot, (home.wallet, name))
+    if snapshot is not None:
+        snapshot.host = run.host
+        db.add(snapshot)
+    drop = {"what": "drop", "before": home.state, "actor": PLATFORM, "name": name}
+    _enqueue(db, home, str(run.input["source"]), drop, now_ms)
+    _enqueue(db, home, run.host, dict(then), now_ms)
 
 
 def request(db: Session, run_id: int) -> dict[str, Any]:

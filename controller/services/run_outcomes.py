@@ -126,6 +126,7 @@ def _finish_move(deps: Deps, taken: runs.Taken, outcome: RunOutcome) -> bool:
         now = deps.clock.now_ms()
         runs.note_way(run, taken, outcome, now)
         home_moves.finish_alone(db, run, outcome, now)
+        home_orders.follow(db, run, now)
         db.add(run)
     return True
 

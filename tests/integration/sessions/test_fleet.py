@@ -8,7 +8,7 @@ import pytest
 from session_kit import MINUTE, WALLET, Platform, make_platform
 
 from controller.errors import NotYours, WrongState
-from controller.services import claims, ends, fleet, reconcile
+from controller.services import claims, ends, fleet, home_actions, reconcile
 
 
 @pytest.fixture
@@ -91,6 +91,49 @@ def test_remove_sends_the_homes_away_first(platform: Platform) -> None:
     assert fleet.remove(platform.deps, "one").state == "removed"
     with pytest.raises(NotYours):
         fleet.standing(platform.deps, "one")
+
+
+def put_away(platform: Platform) -> None:
+    used_on_one(platform)
+    home_actions.prune(platform.deps, WALLET, "operator")
+    platform.work()
+    fleet.drain(platform.deps, "one")
+
+
+def test_a_home_that_was_put_away_is_sent_away_too_and_recovered_where_it_is_then(platform: Platform) -> None:
+    put_away(platform)
+    assert fleet.remove(platform.deps, "one").homes_moving == 1
+    platform.work()
+    assert home(platform) == ("two", 1, "put-away-g1")
+    assert platform.provisioner.moves[-1][2]["close"] is True
+    assert fleet.remove(platform.deps, "one").state == "removed"
+    home_actions.recover(platform.deps, WALLET)
+    platform.work()
+    asked = [r for p, r in platform.provisioner.requests if p == "home_change.yml"][-1]
+    assert (asked["what"], asked["generation"], asked["base"]) == ("recover", 1, "put-away-g1")
+    assert platform.rows("SELECT state, host FROM home") == [("live", "two")]
+
+
+def test_a_home_that_was_put_away_and_cannot_be_sent_is_recovered_where_it_was(platform: Platform) -> None:
+    put_away(platform)
+    refused = {"code": "disk_full", "message": "no space", "retry": "stop"}
+    platform.provisioner.fail_moves = [refused]
+    fleet.remove(platform.deps, "one")
+    platform.work()
+    assert home(platform) == ("one", 2, "put-away"), "its host has closed it for the generation before"
+    assert fleet.remove(platform.deps, "one").homes_moving == 1, "and it is tried again"
+
+
+def test_a_home_that_was_put_away_on_a_dead_host_is_recovered_from_its_replica(platform: Platform) -> None:
+    put_away(platform)
+    replica = platform.provisioner.moves[-1][2]["name"]
+    silence(platform, "one", "two")
+    assert fleet.give_up(platform.deps, "one")[1] == []
+    home_actions.recover(platform.deps, WALLET)
+    platform.work()
+    asked = [r for p, r in platform.provisioner.requests if p == "home_change.yml"][-1]
+    assert (asked["what"], asked["generation"], asked["base"]) == ("recover", 2, replica)
+    assert platform.rows("SELECT state, host FROM home") == [("live", "two")]
 
 
 def test_a_dead_host_is_given_up_and_the_home_goes_on_from_its_replica(platform: Platform) -> None:

@@ -16,6 +16,7 @@ from ansible_collections.axonos.platform.plugins.plugin_utils.host_program impor
 
 CHUNK = 1 << 18
 END_S = 60
+OWN = "s-"  # a snapshot that its owner kept
 
 
 class ActionModule(ActionBase):  # type: ignore[misc] # ansible ships no types
@@ -54,7 +55,7 @@ def move(source: dict[str, Any], target: dict[str, Any], request: dict[str, Any]
     if request["name"] in there["snapshots"]:
         return {"ok": True, "changed": False, "name": request["name"], "bytes_sent": 0, "ms": _ms(began)}
     said = _carry(source, target, {**request, "have": there["snapshots"]})
-    if said["ok"]:
+    if said["ok"] and not request["name"].startswith(OWN):  # it is no newer than what else is there
         for host in (source, target):  # older ones: what is not removed now is removed the next time
             ask(host, "home-forget", {**home, "keep": [request["name"]]})
     return {**said, "ms": _ms(began)}
