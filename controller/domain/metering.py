@@ -88,14 +88,14 @@ def warning_threshold(left_ms: int, thresholds_min: list[int]) -> int | None:
 
 @dataclass(frozen=True)
 class Ending:
-    """What ends a session next, as far as it is known: its `balance`, or its `guarantee`."""
+    """What ends a session, as far as it is known: its `balance`, or its `guarantee`."""
 
     kind: Literal["balance", "guarantee"]
     at_ms: int
 
 
-def next_ending(empty_at_ms: int | None, guaranteed_until_ms: int | None) -> Ending | None:
-    """The nearer of two ends; the one to warn about.
+def endings(empty_at_ms: int | None, guaranteed_until_ms: int | None) -> list[Ending]:
+    """What ends a session, nearest first; each is warned of by itself, since neither helps against the other.
 
     Args:
         empty_at_ms: when the balance is used up; None while nothing is billed.
@@ -106,4 +106,4 @@ def next_ending(empty_at_ms: int | None, guaranteed_until_ms: int | None) -> End
         ends.append(Ending("guarantee", guaranteed_until_ms))
     if empty_at_ms is not None:
         ends.append(Ending("balance", empty_at_ms))
-    return min(ends, key=lambda end: end.at_ms, default=None)
+    return sorted(ends, key=lambda end: end.at_ms)

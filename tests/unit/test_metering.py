@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from controller.domain.metering import (
     Ending,
+    endings,
     exhausts_at,
     minutes_left,
-    next_ending,
     proof_of_life,
     settle,
     unbilled,
@@ -106,9 +106,9 @@ def test_only_the_tightest_threshold_warns():
     assert warning_threshold(-1, [30, 10, 3]) == 3
 
 
-def test_the_nearer_end_is_the_one_to_warn_of():
-    assert next_ending(None, None) is None
-    assert next_ending(5, 9) == Ending("balance", 5)
-    assert next_ending(9, 5) == Ending("guarantee", 5)
-    assert next_ending(5, 5) == Ending("guarantee", 5), "a top-up would not help"
-    assert next_ending(None, 5) == Ending("guarantee", 5)
+def test_both_ends_are_to_be_warned_of_the_nearer_first():
+    assert endings(None, None) == []
+    assert endings(5, 9) == [Ending("balance", 5), Ending("guarantee", 9)]
+    assert endings(9, 5) == [Ending("guarantee", 5), Ending("balance", 9)]
+    assert [end.kind for end in endings(5, 5)] == ["guarantee", "balance"], "a top-up would not help"
+    assert endings(None, 5) == [Ending("guarantee", 5)]

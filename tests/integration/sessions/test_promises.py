@@ -87,7 +87,7 @@ def bounded(database):
     return platform
 
 
-def test_the_end_of_a_guarantee_is_told_at_each_threshold_and_before_the_balance(database):
+def test_the_end_of_a_guarantee_is_told_at_each_threshold(database):
     platform = bounded(database)
     until = now_of(platform, THIRD).guarantee.until_ms
     assert until is not None
@@ -105,15 +105,36 @@ def test_the_end_of_a_guarantee_is_told_at_each_threshold_and_before_the_balance
     assert platform.report()["warnings"][-1]["urgency"] == "critical"
 
 
-def test_a_balance_that_ends_sooner_is_warned_of_instead(database):
-    platform = bounded(database)
-    platform.pass_time(now_of(platform, THIRD).guarantee.until_ms - 20 * MINUTE - platform.clock.now_ms())
+def spend_to(platform, minutes):
     with platform.deps.database.begin() as db:
-        spent = ledger.Posting("t", "use", f"user:{THIRD}", "used:test", platform.balance(THIRD) - 5 * MINUTE)
-        ledger.post(db, at_ms=platform.clock.now_ms(), transfers=[spent])
+        much = platform.balance(THIRD) - minutes * MINUTE
+        ledger.post(
+            db,
+            at_ms=platform.clock.now_ms(),
+            transfers=[ledger.Posting("t", "use", f"user:{THIRD}", "used:test", much)],
+        )
+
+
+def test_both_ends_are_told_where_both_are_due_and_each_once(database):
+    platform = bounded(database)
+    session = now_of(platform, THIRD)
+    ((slot,),) = platform.rows("SELECT slot_id FROM gpu_session WHERE id = :s", s=session.id)
+    platform.pass_time(session.guarantee.until_ms - 20 * MINUTE - platform.clock.now_ms())
+    spend_to(platform, 5)
     warnings.warn(platform.deps)
-    ((told,),) = platform.rows("SELECT text FROM warning WHERE session_id = :s", s=now_of(platform, THIRD).id)
-    assert "10 minutes of credit left" in told
+    told = [text for (text,) in platform.rows("SELECT text FROM warning WHERE session_id = :s", s=session.id)]
+    assert len(told) == 2
+    about_guarantee, about_balance = sorted(told, key=lambda text: "credit" in text)
+    assert "guaranteed for less than 30 more minutes" in about_guarantee
+    assert "10 minutes of credit left" in about_balance
+    assert "guaranteed until" in about_balance, "or a top-up would promise what it cannot keep"
+    assert warnings.warn(platform.deps) == 0
+    here = [one["text"] for one in platform.report()["warnings"] if one["slot"] == slot]
+    assert here == told, "both reach the desktop"
+    platform.credit(THIRD, 1)
+    assert warnings.warn(platform.deps) == 1, (
+        "a top-up that is not enough is told again, the guarantee is not"
+    )
 
 
 def beside_promised_gpus(database, *, accept):

@@ -53,12 +53,19 @@ export function startMeter(root, session, as, on) {
     warn(paused);
   }
 
-  /** The end of the guarantee, where that is the next thing to happen: topping up does not help against it. */
+  /** How long the GPUs are guaranteed still, once that is worth a word. */
   function guaranteeEnds(paused) {
     if (!meter.guaranteed_until_ms) return null;
     const ends = Math.max(0, meter.guaranteed_until_ms - serverNow());
     const other = paused ? (graceUntil ?? serverNow()) - serverNow() : leftMs();
-    return ends <= WARN_MS && ends <= other ? { leftMs: ends } : null;
+    return ends <= WARN_MS ? { leftMs: ends, first: ends <= other } : null;
+  }
+
+  /** Both ends where both are near, the nearer first: topping up helps against one of them only. */
+  function ends(taken, paused) {
+    const guarantee = taken && `Your GPUs are guaranteed for ${duration(taken.leftMs)} more; then this session ends if an earlier request still needs them. Save your work, your files are kept. `;
+    const balance = paused ? "Your balance ran out. Billing is paused; the desktop stops when the grace time is over. " : meter.low_balance ? `About ${duration(leftMs())} left at this burn rate. ` : null;
+    return { balance, said: (taken?.first ? [guarantee, balance] : [balance, guarantee]).filter(Boolean).join("") };
   }
 
   function warn(paused) {
@@ -74,18 +81,18 @@ export function startMeter(root, session, as, on) {
       low.replaceChildren(`The GPU host has not answered for ${duration(meter.silent_ms)}. That time is not billed. If it comes back you go on here; if not, the session ends and your files are kept.`);
       return;
     }
-    if (idle && !(taken && taken.leftMs < idle - serverNow())) {
+    if (idle && !(taken?.first && taken.leftMs < idle - serverNow())) {
       low.classList.add("critical");
       low.dataset.text = "";
       low.replaceChildren(`Nothing happens here: no input, and CPU, GPU and disks are idle. The desktop ends in ${duration(idle - serverNow())}, its files are kept. Move the mouse over it to keep it.`);
       return;
     }
-    const left = taken ? `Your GPUs are guaranteed for ${duration(taken.leftMs)} more; then this session ends if an earlier request still needs them. Save your work, your files are kept. ` : paused ? "Your balance ran out. Billing is paused; the desktop stops when the grace time is over. " : `About ${duration(leftMs())} left at this burn rate. `;
-    low.classList.toggle("critical", taken ? taken.leftMs < 180000 : paused || leftMs() < 180000);
-    if (low.dataset.text === left) return;
-    low.dataset.text = left;
-    if (taken) { low.replaceChildren(left); return; }
-    low.replaceChildren(left, Object.assign(document.createElement("a"), { href: "/launch#top-up", target: "_blank", rel: "noopener", textContent: "Top up in a new tab" }));
+    const { balance, said } = ends(taken, paused);
+    low.classList.toggle("critical", paused || Math.min(taken?.leftMs ?? Infinity, leftMs()) < 180000);
+    if (low.dataset.text === said) return;
+    low.dataset.text = said;
+    low.replaceChildren(said);
+    if (balance) low.append(Object.assign(document.createElement("a"), { href: "/launch#top-up", target: "_blank", rel: "noopener", textContent: "Top up in a new tab" }));
   }
 
   const beats = setInterval(beat, Number(root.dataset.heartbeatS) * 1000);
