@@ -87,6 +87,7 @@ class UsageWindow(SQLModel, table=True):
         UniqueConstraint("session_id", "from_ms"),
         CheckConstraint("to_ms > from_ms", name="forward"),
         CheckConstraint("kind IN ('used', 'gap', 'grace')", name="kind"),
+        Index("ix_usage_window_unbilled", "session_id", postgresql_where=text("kind <> 'used'")),
     )
     id: int | None = bigint(primary_key=True, default=None)
     session_id: str = Field(foreign_key="gpu_session.id", max_length=36)

@@ -9,11 +9,15 @@ from controller.models.base import bigint
 
 
 class Wallet(SQLModel, table=True):
-    """A wallet that signed in or paid. The address is lower-case hex with 0x."""
+    """A wallet that signed in or paid. The address is lower-case hex with 0x.
+
+    `idle_minutes`: how long a new desktop of its may be idle before it ends; 0: for ever.
+    """
 
     __tablename__ = "wallet"
     address: str = Field(primary_key=True, max_length=42)
     created_at_ms: int = bigint()
+    idle_minutes: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
 
 
 class SignInNonce(SQLModel, table=True):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from sqlalchemy import text
 from sqlmodel import Session, col, select, update
 
 from controller.errors import BadInput
-from controller.models import DesktopWarning, GpuSession, Host, Run, Slot
+from controller.models import DesktopWarning, GpuSession, Run, Slot
 from controller.services import (
     idle,
     lease_renewals,
@@ -21,6 +23,17 @@ from controller.services import (
 from controller.services.deps import Deps
 
 STOP_BY_GUARD_AFTER_MS = 30_000  # a stop run that has not come through by then is helped by the guard
+
+# The host's state is not named here: whoever sets one to `ready` wakes the queue.
+_HEARD = text(
+    """
+    UPDATE host SET boot_id = :boot, last_report_at_ms = :now,
+        health = coalesce(CAST(:health AS jsonb), health),
+        health_at_ms = CASE WHEN CAST(:health AS text) IS NULL THEN health_at_ms ELSE :now END
+    WHERE name = :name AND state <> 'removed' RETURNING state
+    """
+)
+_BACK = text("UPDATE host SET state = CASE WHEN drain THEN 'draining' ELSE 'ready' END WHERE name = :name")
 
 
 class SlotReport(BaseModel):
@@ -68,25 +81,35 @@ def report(deps: Deps, body: dict[str, Any]) -> dict[str, Any]:
     slots = [slot.model_dump() for slot in said.slots]
     with deps.database.begin() as db:
         _heard(db, said, deps.clock.now_ms())
-        orphans = observations.note(deps, db, said.host, slots, said.at_ms)
+        noted = observations.note(deps, db, said.host, slots, said.at_ms)
         opened = (slot.slot for slot in said.slots if slot.opened)
         shell_reports.note_opened(db, said.host, opened, deps.clock.now_ms())
-    observations.act(deps, said.host, slots, said.at_ms)
+        if not (noted.lost or said.homes or said.activity):  # as a rule: one short transaction for all
+            return _answer(deps, db, said, noted)
+    if noted.lost:
+        observations.act(deps, said.host, slots, said.at_ms)
     quotas = storage_sizes.note(deps, said.host, said.homes, said.at_ms) if said.homes else None
-    now, running = deps.clock.now_ms(), _running(said)
     with deps.database.begin() as db:
         idle.note(deps, db, said.host, said.activity, said.gpu_percents)
-        leases, next_ms = lease_renewals.renew(deps, db, said.host, running, said.at_ms)
-        return {
-            "leases": leases + pool_reports.leases(deps, db, said.host, running, said.at_ms),
-            "stop": sorted({*orphans, *_overdue(db, said, now)}),
-            "warnings": _warnings(db, said.host),
-            "clocks": shell_reports.clocks(deps, db, said.host),
-            "next_ms": next_ms,
-            "now_ms": deps.clock.now_ms(),
-            "measure": idle.wanted(db, deps.settings, said.host),
-            **({"quotas": quotas} if quotas else {}),
-        }
+        return _answer(deps, db, said, noted) | ({"quotas": quotas} if quotas else {})
+
+
+def _answer(deps: Deps, db: Session, said: Report, noted: observations.Noted) -> dict[str, Any]:
+    running = _running(said)
+    renewed = lease_renewals.renew(deps, db, said.host, running, said.at_ms)
+    leases = renewed.leases
+    if noted.states & {"intended", "warm"}:
+        leases = leases + pool_reports.leases(deps, db, said.host, running, said.at_ms)
+    overdue = _overdue(db, said, deps.clock.now_ms()) if "stopping" in noted.states else []
+    return {
+        "leases": leases,
+        "stop": sorted({*noted.orphans, *overdue}),
+        "warnings": _warnings(db, said.host) if renewed.kinds else [],
+        "clocks": shell_reports.clocks(deps, db, said.host) if "ssh" in renewed.kinds else [],
+        "next_ms": renewed.next_ms,
+        "now_ms": deps.clock.now_ms(),
+        "measure": idle.wanted(deps.settings, renewed.idle_minutes),
+    }
 
 
 def _parse(body: dict[str, Any]) -> Report:
@@ -98,15 +121,13 @@ def _parse(body: dict[str, Any]) -> Report:
 
 
 def _heard(db: Session, said: Report, now_ms: int) -> None:
-    host = db.exec(select(Host).where(Host.name == said.host).with_for_update(key_share=True)).first()
-    if host is None or host.state == "removed":
+    health = None if said.health is None else json.dumps(said.health)
+    heard = {"name": said.host, "boot": said.boot_id, "now": now_ms, "health": health}
+    state = db.connection().execute(_HEARD, heard).scalar()
+    if state is None:
         raise BadInput("This host is not registered.", host=said.host[:60])
-    host.boot_id, host.last_report_at_ms = said.boot_id, now_ms
-    if said.health is not None:
-        host.health, host.health_at_ms = said.health, now_ms
-    if host.state == "lost":
-        host.state = "draining" if host.drain else "ready"
-    db.add(host)
+    if state == "lost":
+        db.connection().execute(_BACK, {"name": said.host})
     if said.delivered:
         mine = select(GpuSession.id).join(Slot, col(Slot.id) == col(GpuSession.slot_id))
         done = update(DesktopWarning).where(

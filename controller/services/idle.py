@@ -5,12 +5,14 @@ Only desktops: a shell's owner may be anywhere, and works by what runs. Billing 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from pydantic import BaseModel, ConfigDict, Field
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, select, update
 
 from controller.domain import idle
 from controller.errors import BadInput, WrongState
-from controller.models import DesktopWarning, Gpu, GpuSession, Host, Slot
+from controller.models import DesktopWarning, Gpu, GpuSession, Host, Slot, Wallet
 from controller.services import ends, life
 from controller.services.deps import Deps
 from controller.services.session_reads import view
@@ -18,6 +20,7 @@ from controller.services.session_views import SessionView
 from controller.settings import Settings
 
 MOST_MINUTES = 10_080
+OPEN = ("queued", "starting", "running", "grace")
 
 
 class SlotActivity(BaseModel):
@@ -33,23 +36,58 @@ class SlotActivity(BaseModel):
 
 
 def choose(deps: Deps, wallet: str, session_id: str, minutes: int) -> SessionView:
-    """Its owner says how long a desktop may be idle before it ends by itself; 0: for ever.
+    """Its owner says how long one desktop may be idle before it ends by itself; 0: for ever.
 
     Raises:
         NotYours: no such session of this wallet.
         BadInput: more than a week.
         WrongState: it is a shell, or over.
     """
-    if minutes > MOST_MINUTES:
-        raise BadInput(f"`minutes` must be 0 to {MOST_MINUTES}.", field="minutes")
+    _check(minutes)
     with deps.database.begin() as db:
         row = life.lock(db, session_id, wallet)
-        if row.kind != "desktop" or row.state in ("ending", "ended", "failed"):
+        if row.kind != "desktop" or row.state not in OPEN:
             raise WrongState(state=row.state)
-        row.idle_minutes = minutes
-        touched(row, deps.clock.now_ms())
-        db.add(row)
+        _choose(db, row, minutes, deps.clock.now_ms())
         return view(db, row)
+
+
+def choose_for_all(deps: Deps, wallet: str, minutes: int) -> int:
+    """A wallet says how long its desktops may be idle: new ones, and one that is live now; 0: for ever.
+
+    Returns:
+        the minutes, as kept.
+
+    Raises:
+        BadInput: more than a week.
+    """
+    _check(minutes)
+    live = select(GpuSession.id).where(
+        GpuSession.wallet == wallet, GpuSession.kind == "desktop", col(GpuSession.state).in_(OPEN)
+    )
+    with deps.database.begin() as db:
+        db.exec(update(Wallet).where(col(Wallet.address) == wallet).values(idle_minutes=minutes))
+        for session_id in db.exec(live).all():
+            row = life.lock(db, session_id)
+            if row.state in OPEN:
+                _choose(db, row, minutes, deps.clock.now_ms())
+    return minutes
+
+
+def of_wallet(db: Session, wallet: str) -> int:
+    """What a wallet chose for its desktops."""
+    return db.exec(select(Wallet.idle_minutes).where(Wallet.address == wallet)).first() or 0
+
+
+def _check(minutes: int) -> None:
+    if minutes > MOST_MINUTES:
+        raise BadInput(f"`minutes` must be 0 to {MOST_MINUTES}.", field="minutes")
+
+
+def _choose(db: Session, row: GpuSession, minutes: int, now_ms: int) -> None:
+    row.idle_minutes = minutes
+    touched(row, now_ms)
+    db.add(row)
 
 
 def touched(row: GpuSession, now_ms: int) -> None:
@@ -58,13 +96,14 @@ def touched(row: GpuSession, now_ms: int) -> None:
     row.measured_at_ms = max(now_ms, row.measured_at_ms or 0)
 
 
-def wanted(db: Session, settings: Settings, host: str) -> bool:
-    """Whether a guard is to measure: a desktop of its host may end for being idle."""
-    mine = select(GpuSession.id).join(Slot, col(Slot.id) == col(GpuSession.slot_id))
-    query = mine.where(Slot.host == host, GpuSession.state == "running", GpuSession.kind == "desktop")
-    if not settings.idle.end_after_minutes:
-        query = query.where(col(GpuSession.idle_minutes) > 0)
-    return db.exec(query.limit(1)).first() is not None
+def wanted(settings: Settings, chosen: Iterable[int]) -> bool:
+    """Whether a guard is to measure: a desktop of its host may end for being idle.
+
+    Args:
+        settings: the operator's.
+        chosen: minutes that the owners of running desktops chose, one for each desktop.
+    """
+    return any(idle.after_ms(settings.idle.end_after_minutes, minutes) for minutes in chosen)
 
 
 def note(

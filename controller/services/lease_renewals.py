@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import text
@@ -18,7 +19,7 @@ JUST_AFTER_MS = 50
 _RENEW = text(
     """
     WITH mine AS (
-        SELECT slot.id, s.state,
+        SELECT slot.id, s.state, s.kind, s.idle_minutes,
                CASE s.state WHEN 'grace' THEN s.grace_until_ms
                             WHEN 'running' THEN s.billed_to_ms + CAST(floor(
                                 greatest(coalesce(a.credits - a.debits, 0), 0) / s.gpus) AS bigint)
@@ -30,14 +31,26 @@ _RENEW = text(
     UPDATE slot SET lease_until_ms = least(
         :until, mine.bound_ms + CASE mine.state WHEN 'running' THEN :grace ELSE 0 END)
     FROM mine WHERE slot.id = mine.id
-    RETURNING slot.id, slot.lease_until_ms, slot.fencing_token, mine.state, mine.bound_ms
+    RETURNING slot.id, slot.lease_until_ms, slot.fencing_token, mine.state, mine.bound_ms, mine.kind,
+              mine.idle_minutes
     """
 )
 
 
-def renew(
-    deps: Deps, db: Session, host: str, running: set[str], at_ms: int
-) -> tuple[list[dict[str, Any]], int]:
+@dataclass(frozen=True)
+class Renewed:
+    """Leases in order of their slots, in how many ms to report again, and what holds them.
+
+    `kinds` of sessions; `idle_minutes`: what the owners of running desktops chose.
+    """
+
+    leases: list[dict[str, Any]]
+    next_ms: int
+    kinds: frozenset[str]
+    idle_minutes: tuple[int, ...]
+
+
+def renew(deps: Deps, db: Session, host: str, running: set[str], at_ms: int) -> Renewed:
     """A lease for every container that may go on, and in how many milliseconds to report again.
 
     A balance that is used up sooner than the usual pause asks for the next proof of life right after that
@@ -57,10 +70,15 @@ def renew(
         "until": at_ms + slots.lease_ms(deps.settings),
         "grace": limits.grace_minutes * slots.MS_PER_MINUTE,
     }
-    rows = db.connection().execute(_RENEW, values).all()
+    rows = db.connection().execute(_RENEW, values).all() if running else []
     leases = [
         {"slot": row.id, "until_ms": row.lease_until_ms, "fencing_token": row.fencing_token} for row in rows
     ]
     empty = [row.bound_ms - at_ms for row in rows if row.state == "running"]
     soon = [left + JUST_AFTER_MS for left in empty if 0 <= left < NEXT_MS]
-    return sorted(leases, key=lambda one: one["slot"]), max(SOONEST_MS, min([NEXT_MS, *soon]))
+    return Renewed(
+        sorted(leases, key=lambda one: str(one["slot"])),
+        max(SOONEST_MS, min([NEXT_MS, *soon])),
+        frozenset(row.kind for row in rows),
+        tuple(row.idle_minutes for row in rows if (row.kind, row.state) == ("desktop", "running")),
+    )

@@ -15,10 +15,11 @@ from controller.domain.ledger import Posting, user_account
 from controller.errors import NotEnoughCredit
 from controller.models import Hold
 from controller.services.audit import audit, problems
-from controller.services.ledger_post import lock_journal, post
+from controller.services.ledger_post import Accounts, lock_accounts, lock_journal, post
 from controller.services.statement import StatementLine, statement, statement_lines
 
 __all__ = [
+    "Accounts",
     "Balance",
     "Posting",
     "StatementLine",
@@ -26,6 +27,7 @@ __all__ = [
     "balance",
     "hold",
     "lock_account",
+    "lock_accounts",
     "lock_journal",
     "post",
     "problems",

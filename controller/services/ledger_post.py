@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy import RowMapping, text
 from sqlmodel import Session
@@ -22,27 +23,48 @@ _POSTED = text("""
     SELECT t.key, t.kind, d.code AS debit, c.code AS credit, t.amount
     FROM transfer t JOIN account d ON d.id = t.debit_id JOIN account c ON c.id = t.credit_id
     WHERE t.key = ANY(:keys)""")
-_KNOWN_ACCOUNTS = text("SELECT code FROM account WHERE code = ANY(:codes)")
 _OPEN_ACCOUNTS = text("""
     INSERT INTO account (code, unit, floored, debits, credits)
     SELECT code, unit, floored, 0, 0
     FROM unnest(CAST(:codes AS varchar[]), CAST(:units AS varchar[]), CAST(:floored AS boolean[]))
          AS n(code, unit, floored)""")
+# The newest link comes with the first account: no statement of its own, and once for any number of accounts.
 _LOCK_ACCOUNTS = text("""
-    SELECT id, code, unit, debits, credits FROM account WHERE code = ANY(:codes) ORDER BY id FOR UPDATE""")
-_MOVE = text("""
-    UPDATE account SET debits = account.debits + n.debits, credits = account.credits + n.credits,
-                       floored = n.floored
-    FROM unnest(CAST(:ids AS bigint[]), CAST(:debits AS numeric[]), CAST(:credits AS numeric[]),
-                CAST(:floored AS boolean[])) AS n(id, debits, credits, floored)
-    WHERE account.id = n.id""")
-_APPEND = text("""
+    SELECT id, code, debits, credits, CASE WHEN code = CAST(:first AS varchar) THEN
+        (SELECT hash FROM journal_batch ORDER BY id DESC LIMIT 1) END AS link
+    FROM account WHERE code = ANY(:codes) ORDER BY id FOR UPDATE""")
+_LAST_LINK = text("SELECT hash FROM journal_batch ORDER BY id DESC LIMIT 1")
+_WRITE = text("""
+    WITH batch AS (
+        INSERT INTO journal_batch (at_ms, prev_hash, hash) VALUES (:at_ms, :prev, :hash) RETURNING id),
+    moved AS (
+        UPDATE account SET debits = account.debits + n.debits, credits = account.credits + n.credits,
+                           floored = n.floored
+        FROM unnest(CAST(:ids AS bigint[]), CAST(:debited AS numeric[]), CAST(:credited AS numeric[]),
+                    CAST(:floored AS boolean[])) AS n(id, debits, credits, floored)
+        WHERE account.id = n.id)
     INSERT INTO transfer (key, kind, debit_id, credit_id, amount, at_ms, batch_id, evidence)
-    SELECT n.key, n.kind, n.debit_id, n.credit_id, n.amount, :at_ms, :batch_id, CAST(n.evidence AS jsonb)
-    FROM unnest(CAST(:keys AS varchar[]), CAST(:kinds AS varchar[]), CAST(:debits AS bigint[]),
-                CAST(:credits AS bigint[]), CAST(:amounts AS numeric[]), CAST(:evidence AS text[]))
+    SELECT n.key, n.kind, n.debit_id, n.credit_id, n.amount, :at_ms, batch.id, CAST(n.evidence AS jsonb)
+    FROM batch, unnest(CAST(:keys AS varchar[]), CAST(:kinds AS varchar[]), CAST(:debits AS bigint[]),
+                       CAST(:credits AS bigint[]), CAST(:amounts AS numeric[]), CAST(:evidence AS text[]))
          WITH ORDINALITY AS n(key, kind, debit_id, credit_id, amount, evidence, place)
     ORDER BY n.place""")
+
+
+@dataclass(frozen=True)
+class Accounts:
+    """Accounts that are locked until the transaction ends, and the journal's newest link.
+
+    An account that was never used is not among them.
+    """
+
+    by_code: dict[str, RowMapping]
+    link: str
+
+    def balance(self, code: str) -> int:
+        """What is left of an account; 0 where it was never used."""
+        row = self.by_code.get(code)
+        return int(row["credits"] - row["debits"]) if row else 0
 
 
 @dataclass
@@ -69,10 +91,33 @@ class _Movements:
 
 def lock_journal(db: Session) -> None:
     """Wait for the journal; held until the transaction ends. `post` does this by itself."""
-    db.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": JOURNAL_LOCK})
+    if JOURNAL_LOCK not in db.info:  # a `Session` is one transaction (`ports.Database`)
+        db.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": JOURNAL_LOCK})
+        db.info[JOURNAL_LOCK] = True
 
 
-def post(db: Session, *, at_ms: int, transfers: list[Posting]) -> list[str]:
+def lock_accounts(db: Session, codes: Collection[str]) -> Accounts:
+    """Lock the journal and these accounts, so that no balance of theirs moves any more.
+
+    Args:
+        db: open transaction.
+        codes: at least one. The first is best one that is in use.
+    """
+    lock_journal(db)
+    asked = {"codes": list(codes), "first": next(iter(codes))}
+    rows = {row["code"]: row for row in db.execute(_LOCK_ACCOUNTS, asked).mappings()}
+    link = next((row["link"] for row in rows.values() if row["link"]), None)
+    return Accounts(rows, link or db.execute(_LAST_LINK).scalar() or FIRST_LINK)
+
+
+def post(
+    db: Session,
+    *,
+    at_ms: int,
+    transfers: list[Posting],
+    accounts: Accounts | None = None,
+    are_new: bool = False,
+) -> list[str]:
     """Append transfers as one batch, opening accounts as needed; a handful of statements for any number.
 
     A key that was posted before has no second effect, for ever (payments.md section 3, idempotency).
@@ -81,6 +126,9 @@ def post(db: Session, *, at_ms: int, transfers: list[Posting]) -> list[str]:
         db: the transaction that carries the batch.
         at_ms: the instant written to every transfer.
         transfers: what to move; empty is allowed.
+        accounts: as just locked, with nothing posted since; else they are locked here.
+        are_new: whoever calls holds what the keys are made of, so none was posted before and none is looked
+            up; one that was all the same is refused by the table, with everything else of the transaction.
 
     Returns:
         the keys that are new, in the order given.
@@ -91,24 +139,30 @@ def post(db: Session, *, at_ms: int, transfers: list[Posting]) -> list[str]:
         ValueError: a transfer crosses units, has no positive amount, or names an unknown account.
     """
     lock_journal(db)
-    fresh = _unposted(db, transfers)
+    wanted = _checked(transfers)
+    fresh = list(wanted.values()) if are_new else _unposted(db, wanted)
     if not fresh:
         return []
     movements = _Movements.of(fresh).by_code
-    accounts = _open_and_lock(db, movements)
-    _move(db, accounts, movements)
-    ids = {code: row["id"] for code, row in accounts.items()}
-    _append(db, at_ms, fresh, ids)
+    if accounts is None or movements.keys() - accounts.by_code.keys():
+        accounts = _open_and_lock(db, movements)
+    moved = _moved(accounts.by_code, movements)
+    ids = {code: row["id"] for code, row in accounts.by_code.items()}
+    db.execute(_WRITE, moved | _batch(accounts.link, at_ms, fresh) | _rows(fresh, ids))
     return [p.key for p in fresh]
 
 
-def _unposted(db: Session, transfers: list[Posting]) -> list[Posting]:
+def _checked(transfers: list[Posting]) -> dict[str, Posting]:
     wanted: dict[str, Posting] = {}
     for p in transfers:
         if p.amount <= 0 or p.debit == p.credit or unit_of(p.debit) != unit_of(p.credit):
             raise ValueError(f"not a transfer: {p}")
         if conflict(wanted.setdefault(p.key, p), p):
             raise JournalConflict(key=p.key)
+    return wanted
+
+
+def _unposted(db: Session, wanted: dict[str, Posting]) -> list[Posting]:
     if not wanted:
         return []
     for row in db.execute(_POSTED, {"keys": list(wanted)}).mappings():
@@ -118,55 +172,46 @@ def _unposted(db: Session, transfers: list[Posting]) -> list[Posting]:
     return list(wanted.values())
 
 
-def _open_and_lock(db: Session, movements: dict[str, _Movement]) -> dict[str, RowMapping]:
+def _open_and_lock(db: Session, codes: Collection[str]) -> Accounts:
     """The accounts' rows, locked in order of their ids; those that are new are opened first."""
-    known = set(db.execute(_KNOWN_ACCOUNTS, {"codes": list(movements)}).scalars())
-    new = sorted(movements.keys() - known)
-    if new:
-        accounts = {"codes": new, "units": [unit_of(c) for c in new], "floored": [is_user(c) for c in new]}
-        db.execute(_OPEN_ACCOUNTS, accounts)
-    return {row["code"]: row for row in db.execute(_LOCK_ACCOUNTS, {"codes": list(movements)}).mappings()}
+    found = lock_accounts(db, codes)
+    new = sorted(set(codes) - found.by_code.keys())
+    if not new:
+        return found
+    opened = {"codes": new, "units": [unit_of(c) for c in new], "floored": [is_user(c) for c in new]}
+    db.execute(_OPEN_ACCOUNTS, opened)
+    return lock_accounts(db, codes)
 
 
-def _move(db: Session, accounts: dict[str, RowMapping], movements: dict[str, _Movement]) -> None:
+def _moved(rows: dict[str, RowMapping], movements: dict[str, _Movement]) -> dict[str, Any]:
+    """How the accounts move, as columns; raises NotEnoughCredit."""
     floors = []
-    for code, row in accounts.items():
-        moved = movements[code]
-        before = row["credits"] - row["debits"]
+    for code, moved in movements.items():
+        before = rows[code]["credits"] - rows[code]["debits"]
         after = before + moved.credits - moved.debits
         if is_user(code) and after < min(before, 0) and not moved.may_overdraw:
             raise NotEnoughCredit(available_gpu_ms=int(before))
         # Below zero is for reversals and debts only; the floor returns with the balance.
         floors.append(is_user(code) and after >= 0)
-    codes = list(accounts)
-    db.execute(
-        _MOVE,
-        {
-            "ids": [accounts[c]["id"] for c in codes],
-            "debits": [str(movements[c].debits) for c in codes],
-            "credits": [str(movements[c].credits) for c in codes],
-            "floored": floors,
-        },
-    )
+    return {
+        "ids": [rows[code]["id"] for code in movements],
+        "debited": [str(moved.debits) for moved in movements.values()],
+        "credited": [str(moved.credits) for moved in movements.values()],
+        "floored": floors,
+    }
 
 
-def _append(db: Session, at_ms: int, postings: list[Posting], ids: dict[str, int]) -> None:
-    last = db.execute(text("SELECT hash FROM journal_batch ORDER BY id DESC LIMIT 1")).scalar()
-    prev = last or FIRST_LINK
-    batch_id = db.execute(
-        text("INSERT INTO journal_batch (at_ms, prev_hash, hash) VALUES (:at, :prev, :hash) RETURNING id"),
-        {"at": at_ms, "prev": prev, "hash": link(prev, at_ms, postings)},
-    ).scalar_one()
-    db.execute(
-        _APPEND,
-        {
-            "at_ms": at_ms,
-            "batch_id": batch_id,
-            "keys": [p.key for p in postings],
-            "kinds": [p.kind for p in postings],
-            "debits": [ids[p.debit] for p in postings],
-            "credits": [ids[p.credit] for p in postings],
-            "amounts": [str(p.amount) for p in postings],
-            "evidence": [json.dumps(p.evidence) for p in postings],
-        },
-    )
+def _batch(prev: str, at_ms: int, postings: list[Posting]) -> dict[str, Any]:
+    return {"at_ms": at_ms, "prev": prev, "hash": link(prev, at_ms, postings)}
+
+
+def _rows(postings: list[Posting], ids: dict[str, int]) -> dict[str, Any]:
+    """The transfers as columns."""
+    return {
+        "keys": [p.key for p in postings],
+        "kinds": [p.kind for p in postings],
+        "debits": [ids[p.debit] for p in postings],
+        "credits": [ids[p.credit] for p in postings],
+        "amounts": [str(p.amount) for p in postings],
+        "evidence": [json.dumps(p.evidence) for p in postings],
+    }

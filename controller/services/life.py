@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from typing import Any
 
+from sqlalchemy import Row
 from sqlmodel import Session, select
 
 from controller.domain.lifecycle import Change, Life
 from controller.errors import NotYours
 from controller.models import GpuSession, SessionEvent
 
-_FIELDS = tuple(f.name for f in fields(Life))
+FIELDS = tuple(f.name for f in fields(Life))
 
 
 def lock(db: Session, session_id: str, wallet: str | None = None) -> GpuSession:
@@ -31,21 +33,21 @@ def lock(db: Session, session_id: str, wallet: str | None = None) -> GpuSession:
     return row
 
 
-def life_of(row: GpuSession) -> Life:
-    """The part of the row that the lifecycle decides on."""
-    return Life(**{name: getattr(row, name) for name in _FIELDS})
+def life_of(row: GpuSession | Row[Any]) -> Life:
+    """The part of a row that the lifecycle decides on; a plain row has `FIELDS` among its columns."""
+    return Life(**{name: getattr(row, name) for name in FIELDS})
 
 
 def keep(row: GpuSession, life: Life) -> None:
     """Write presence that is no transition (`lifecycle.seen`); state must not differ."""
     assert row.state == life.state
-    for name in _FIELDS:
+    for name in FIELDS:
         setattr(row, name, getattr(life, name))
 
 
 def write(db: Session, row: GpuSession, change: Change) -> None:
     """Write one transition and its event row. The row must be locked, or new."""
-    for name in _FIELDS:
+    for name in FIELDS:
         setattr(row, name, getattr(change.life, name))
     db.add(row)
     db.flush()

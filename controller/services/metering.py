@@ -52,13 +52,21 @@ _WRITE_WINDOWS = text(
 
 
 @dataclass(frozen=True)
-class Metered:
-    """A running session as one row of the tick."""
+class Payer:
+    """A session as its charges name it, and who pays."""
 
     id: str
     wallet: str
     profile: str
     kind: str
+    gpus: int
+
+
+@dataclass(frozen=True)
+class Metered:
+    """What one session is charged for now."""
+
+    payer: Payer
     window: Window
 
 
@@ -74,14 +82,35 @@ def settle(db: Session, row: GpuSession, now_ms: int, absence_ms: int | None = N
     if row.state not in ("running", "ending") or row.billed_to_ms is None:
         return
     until = billable_until(life_of(row), proof_ms(db, row), absence_ms)
-    ledger.lock_journal(db)  # so that the balance cannot move before it is charged
-    balance = ledger.balance(db, row.wallet).gpu_ms
-    window = metering.settle(row.billed_to_ms, until, balance, row.gpus)
-    if window:
-        _charge(db, [Metered(row.id, row.wallet, row.profile, row.kind, window)], now_ms)
-        row.billed_to_ms = window.to_ms
+    payer = Payer(row.id, row.wallet, row.profile, row.kind, row.gpus)
+    mark, _ = charge(db, payer, row.billed_to_ms, until, now_ms)
+    if mark > row.billed_to_ms:
+        row.billed_to_ms = mark
         db.add(row)
         db.flush()
+
+
+def charge(db: Session, payer: Payer, mark_ms: int, until_ms: int, now_ms: int) -> tuple[int, int]:
+    """Charge a session whose row is locked from its mark on; the caller writes the new mark down.
+
+    Args:
+        db: open transaction that holds the session's row.
+        payer: the session.
+        mark_ms: up to when it is billed.
+        until_ms: up to when it may be (`lifecycle.billable_until`).
+        now_ms: server clock, for the journal's date.
+
+    Returns:
+        the new mark, and what its wallet has left.
+    """
+    account = user_account(payer.wallet)
+    accounts = ledger.lock_accounts(db, (USED, account))  # so that the balance cannot move before
+    balance = accounts.balance(account)
+    window = metering.settle(mark_ms, until_ms, balance, payer.gpus)
+    if window is None:
+        return mark_ms, balance
+    _charge(db, [Metered(payer, window)], now_ms, accounts)
+    return window.to_ms, balance - window.charge_gpu_ms
 
 
 def leave_unbilled(db: Session, row: GpuSession, to_ms: int, kind: Kind) -> None:
@@ -109,7 +138,7 @@ def tick(deps: Deps) -> int:
         metered = _due(db, deps.settings.sessions.absence_s * 1000)
         _charge(db, metered, now)
         if metered:
-            marks = {"ids": [m.id for m in metered], "marks": [m.window.to_ms for m in metered]}
+            marks = {"ids": [m.payer.id for m in metered], "marks": [m.window.to_ms for m in metered]}
             db.connection().execute(_MOVE_MARKS, marks)
         return len(metered)
 
@@ -145,34 +174,38 @@ def _due(db: Session, absence_ms: int) -> list[Metered]:
         window = metering.settle(row.billed_to_ms, until, balance, row.gpus)
         if window:
             left[row.wallet] = balance - window.charge_gpu_ms
-            due.append(Metered(row.id, row.wallet, row.profile, row.kind, window))
+            due.append(Metered(Payer(row.id, row.wallet, row.profile, row.kind, row.gpus), window))
     return due
 
 
-def _charge(db: Session, metered: Sequence[Metered], now_ms: int) -> None:
-    """Post used windows and write them down, in one batch."""
+def _charge(
+    db: Session, metered: Sequence[Metered], now_ms: int, accounts: ledger.Accounts | None = None
+) -> None:
+    """Post used windows and write them down, in one batch; whoever calls holds the sessions' marks."""
     if not metered:
         return
-    postings = [
-        ledger.Posting(
-            key=use_key(m.id, m.window.from_ms),
-            kind="use",
-            debit=user_account(m.wallet),
-            credit=USED,
-            amount=m.window.charge_gpu_ms,
-            evidence={
-                "session": m.id,
-                "profile": m.profile,
-                "kind": m.kind,
-                "gpus": m.window.gpus,
-                "from_ms": m.window.from_ms,
-                "to_ms": m.window.to_ms,
-            },
-        )
-        for m in metered
-    ]
-    ledger.post(db, at_ms=now_ms, transfers=postings)
-    _write_windows(db, [(m.id, m.window) for m in metered])
+    postings = [_posting(m) for m in metered]
+    ledger.post(db, at_ms=now_ms, transfers=postings, accounts=accounts, are_new=True)
+    _write_windows(db, [(m.payer.id, m.window) for m in metered])
+
+
+def _posting(metered: Metered) -> ledger.Posting:
+    payer, window = metered.payer, metered.window
+    return ledger.Posting(
+        key=use_key(payer.id, window.from_ms),
+        kind="use",
+        debit=user_account(payer.wallet),
+        credit=USED,
+        amount=window.charge_gpu_ms,
+        evidence={
+            "session": payer.id,
+            "profile": payer.profile,
+            "kind": payer.kind,
+            "gpus": window.gpus,
+            "from_ms": window.from_ms,
+            "to_ms": window.to_ms,
+        },
+    )
 
 
 def _write_windows(db: Session, windows: Sequence[tuple[str, Window]]) -> None:

@@ -52,6 +52,21 @@ class Seen:
 
 
 @dataclass(frozen=True)
+class Noted:
+    """What a list of containers came to.
+
+    Attributes:
+        orphans: slots that run on the host and belong to nothing here.
+        lost: whether a container may be gone that ought to run; `act` looks closely.
+        states: of the host's slots.
+    """
+
+    orphans: list[str]
+    lost: bool
+    states: frozenset[str]
+
+
+@dataclass(frozen=True)
 class Lost:
     """A desktop whose container is no longer there. It is billed to its last proof of life.
 
@@ -75,7 +90,7 @@ def parse(slots: list[dict[str, Any]]) -> dict[str, Seen]:
     }
 
 
-def note(deps: Deps, db: Session, host: str, slots: list[dict[str, Any]], at_ms: int) -> list[str]:
+def note(deps: Deps, db: Session, host: str, slots: list[dict[str, Any]], at_ms: int) -> Noted:
     """Write proof of life for every running container that is the one we started.
 
     Args:
@@ -84,9 +99,6 @@ def note(deps: Deps, db: Session, host: str, slots: list[dict[str, Any]], at_ms:
         host: who reports.
         slots: as in the guard protocol.
         at_ms: the host's clock when it looked.
-
-    Returns:
-        slots that run on the host and belong to nothing here: orphans to stop.
     """
     now = deps.clock.now_ms()
     containers = parse(slots)
@@ -97,9 +109,14 @@ def note(deps: Deps, db: Session, host: str, slots: list[dict[str, Any]], at_ms:
         if seen and seen.state == "running" and _same(slot, seen) and slot.last_alive_ms is not None:
             alive.append(slot.id)
     # One statement for all of a host; `proof_of_life` with what each row holds by then.
-    db.connection().execute(_PROVE, {"ids": alive, "at": proof_of_life(None, at_ms, now)})
+    if alive:
+        db.connection().execute(_PROVE, {"ids": alive, "at": proof_of_life(None, at_ms, now)})
     ours = {slot.id for slot in known}
-    return sorted(s for s, seen in containers.items() if s not in ours and seen.state != "missing")
+    return Noted(
+        sorted(s for s, seen in containers.items() if s not in ours and seen.state != "missing"),
+        any(_is_lost(slot, containers.get(slot.id), at_ms) for slot in known),
+        frozenset(slot.state for slot in known),
+    )
 
 
 def act(deps: Deps, host: str, slots: list[dict[str, Any]], at_ms: int) -> int:
@@ -130,12 +147,15 @@ def _same(slot: Known, seen: Seen) -> bool:
 
 
 def _lost(slot: Known, seen: Seen | None, at_ms: int) -> Lost | None:
-    """Only a slot that was up can be lost; an intended one is the start run's business."""
-    if slot.state != "up" or at_ms < (slot.started_at_ms or 0) + LIST_AGE_MS:
-        return None
-    if seen and seen.state == "running" and _same(slot, seen):
-        return None
-    return Lost(slot.id)
+    """A desktop of the pool is no session's: `pool_reports` sees to it."""
+    return Lost(slot.id) if slot.state == "up" and _is_lost(slot, seen, at_ms) else None
+
+
+def _is_lost(slot: Known, seen: Seen | None, at_ms: int) -> bool:
+    """Only what was up, or waited painted, can be lost; an intended slot is the start run's business."""
+    if slot.state not in ("up", "warm") or at_ms < (slot.started_at_ms or 0) + LIST_AGE_MS:
+        return False
+    return seen is None or seen.state != "running" or not _same(slot, seen)
 
 
 def _end_lost(deps: Deps, loss: Lost) -> None:

@@ -1,4 +1,4 @@
-"""A browser comes, watches, leaves: heartbeat, attach, detach, the close beacon, and stream tickets."""
+"""A browser comes and leaves: attach, detach, the close beacon, and stream tickets. It watches in `beats`."""
 
 from __future__ import annotations
 
@@ -6,18 +6,16 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sqlmodel import Session, select
+from sqlmodel import select
 
 from controller.domain import lifecycle, tabs
-from controller.domain.idle import told_end_ms
-from controller.domain.metering import minutes_left
 from controller.domain.ticket import MAX_LIFE_MS, TicketClaims, issue
 from controller.errors import ShownElsewhere, WrongState
 from controller.models import GpuSession, Host, Slot
-from controller.services import idle, ledger, life, metering, queue_views
+from controller.services import idle, life
 from controller.services.deps import Deps
 from controller.services.session_reads import view
-from controller.services.session_views import Meter, SessionView, StreamView
+from controller.services.session_views import SessionView, StreamView
 
 
 @dataclass(frozen=True)
@@ -30,30 +28,6 @@ class Tab:
 
 
 PROGRAM = Tab()
-
-
-def heartbeat(deps: Deps, wallet: str, session_id: str, tab: Tab = PROGRAM) -> Meter:
-    """A page is watching: presence, and settlement of this session up to now.
-
-    The browser sends no duration; only the server's clock and the host's proof of life count. A tab that
-    only looks keeps no desktop from being closed.
-
-    Raises:
-        NotYours: no such session of this wallet.
-        ShownElsewhere: another tab has taken the desktop over.
-    """
-    with deps.database.begin() as db:
-        row = life.lock(db, session_id, wallet)
-        now = deps.clock.now_ms()
-        if tab.looks:
-            row.watched_at_ms = now
-        elif row.state in lifecycle.UP | {"queued", "starting"}:
-            _must_have(row, tab)
-            life.keep(row, lifecycle.seen(life.life_of(row), now))
-        db.add(row)
-        if row.state == "running":
-            metering.settle(db, row, now)
-        return _meter(deps, db, row, now)
 
 
 def attach(deps: Deps, wallet: str, session_id: str, tab: Tab = PROGRAM) -> SessionView:
@@ -166,24 +140,3 @@ def _must_have(row: GpuSession, tab: Tab) -> None:
 
 def _forget_tab(row: GpuSession) -> None:
     row.shown_by = ""
-
-
-def _meter(deps: Deps, db: Session, row: GpuSession, now_ms: int) -> Meter:
-    limits = deps.settings.sessions
-    balance = ledger.balance(db, row.wallet).gpu_ms
-    minutes = minutes_left(balance, row.gpus)
-    return Meter(
-        state=row.state,
-        billed_gpu_ms=metering.billed_gpu_ms(db, row.id),
-        balance_gpu_ms=balance,
-        burn_rate=row.gpus,
-        minutes_left=minutes,
-        server_now_ms=now_ms,
-        low_balance=row.state in lifecycle.UP and minutes < max(limits.warn_minutes, default=0),
-        idle_ends_at_ms=told_end_ms(
-            row.active_at_ms, row.idle_noticed_at_ms, deps.settings.idle.notice_minutes * 60_000
-        ),
-        silent_ms=max(0, now_ms - metering.proof_ms(db, row)) if row.state in lifecycle.UP else 0,
-        watched=now_ms - (row.watched_at_ms or 0) <= tabs.PRESENT_BEATS * limits.heartbeat_s * 1000,
-        guaranteed_until_ms=queue_views.guaranteed_until(db, row),
-    )

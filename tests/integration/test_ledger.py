@@ -11,6 +11,7 @@ from fakes import ALICE, BOB, make_deps
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 
 from controller.domain.ledger import Posting, user_account
 from controller.errors import JournalConflict, NotEnoughCredit
@@ -316,3 +317,11 @@ def test_the_auditor_finds_a_planted_fault(database, fault, said):
     assert problems(database) == []
     damage(database, fault)
     assert any(said in problem for problem in problems(database)), problems(database)
+
+
+def test_keys_that_are_said_to_be_new_are_refused_by_the_table_if_they_are_not(database):
+    put(database, bring("a", 5))
+    with pytest.raises(IntegrityError), database.begin() as db:
+        ledger.post(db, at_ms=9, transfers=[bring("b", 1), bring("a", 5)], are_new=True)
+    assert has(database).gpu_ms == 5, "and nothing else of it was posted"
+    assert problems(database) == []

@@ -157,6 +157,7 @@ CREATE INDEX ix_sign_in_nonce_expires_at_ms ON sign_in_nonce (expires_at_ms);
 CREATE TABLE wallet (
     address VARCHAR(42) NOT NULL,
     created_at_ms BIGINT NOT NULL,
+    idle_minutes INTEGER DEFAULT 0 NOT NULL,
     CONSTRAINT pk_wallet PRIMARY KEY (address)
 );
 
@@ -616,6 +617,7 @@ CREATE TABLE usage_window (
     CONSTRAINT ck_usage_window_kind CHECK (kind IN ('used', 'gap', 'grace')),
     CONSTRAINT fk_usage_window_session_id_gpu_session FOREIGN KEY(session_id) REFERENCES gpu_session (id)
 );
+CREATE INDEX ix_usage_window_unbilled ON usage_window (session_id) WHERE kind <> 'used';
 
 CREATE TABLE warning (
     id BIGSERIAL NOT NULL,

@@ -26,7 +26,7 @@ from session_kit import FakeProvisioner, FakeTickets
 from sqlalchemy import text
 
 from controller.errors import EntryRefused, NotEnoughCredit, RequestConflict, SessionAlreadyLive
-from controller.services import claims, deposits, ends, expiry, metering, presence
+from controller.services import beats, claims, deposits, ends, expiry, metering, presence
 from controller.services import ledger_requests as requests
 
 pytestmark = pytest.mark.integration
@@ -144,7 +144,7 @@ class LedgerAndMeter(RuleBasedStateMachine):
     def heartbeat(self, data: st.DataObject, times: int) -> None:
         session = data.draw(st.sampled_from(self.model.sessions))
         for _ in range(times):
-            presence.heartbeat(self.bank.deps, session["wallet"], session["id"])
+            beats.heartbeat(self.bank.deps, session["wallet"], session["id"])
         self.model.heartbeat(session)
 
     @precondition(lambda self: self.model.sessions)
