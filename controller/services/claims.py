@@ -24,6 +24,7 @@ from controller.services import (
     free_gpus,
     gpu_choice,
     home_moves,
+    idle,
     ledger,
     life,
     locks,
@@ -180,6 +181,7 @@ def _new_claim(
         gpu_model=gpu_model,
         fresh_start=fresh_start,
         claimed_at_ms=now,
+        idle_minutes=0 if keys else idle.of_wallet(db, wallet),
     )
     life.write(db, row, lifecycle.claimed(now, unwatched=bool(keys)))
     ledger.hold(db, wallet, row.id, needed, now)

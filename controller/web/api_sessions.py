@@ -189,6 +189,18 @@ def idle(session_id: str) -> Response:
     return answer(sessions.choose_idle(deps(), wallet(), session_id, minutes))
 
 
+@blueprint.post("/idle")
+@operation(
+    "After how long without use every desktop of the wallet ends; 0 is never",
+    shapes.IdleChosen,
+    takes=bodies.IdleWish,
+    scope="sessions:write",
+)
+def idle_for_all() -> Response:
+    minutes = asked(bodies.IdleWish).minutes
+    return answer(shapes.IdleChosen(sessions.choose_idle_for_all(deps(), wallet(), minutes)))
+
+
 @blueprint.post("/sessions/<session_id>/stream")
 @limited("stream", 120)
 @operation(

@@ -196,7 +196,7 @@ class Acceptance(Body):
 
 
 class IdleWish(Body):
-    """Minutes without use after which a session ends; 0 is for ever."""
+    """Minutes without use after which a desktop ends; 0 is for ever."""
 
     minutes: Annotated[int, Field(ge=0, le=MOST_MINUTES)]
 

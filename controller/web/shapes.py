@@ -53,6 +53,13 @@ class Current:
 
 
 @dataclass(frozen=True)
+class IdleChosen:
+    """How long the wallet's desktops may be idle from now on; 0: for ever."""
+
+    minutes: int
+
+
+@dataclass(frozen=True)
 class Keys:
     """The list of public SSH keys, oldest first."""
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,10 +86,14 @@ def load(made: Instance, seconds: float, heartbeat_s: float) -> dict[str, Any]:
     return found
 
 
-def measured(made: Instance, cluster: Cluster, wanted: argparse.Namespace) -> dict[str, Any]:
+def measured(
+    made: Instance, cluster: Cluster, wanted: argparse.Namespace, told: Callable[[str], None] = lambda _: None
+) -> dict[str, Any]:
     """What the controller's processes used while everybody was there."""
     with running(made):
+        told(f"web and worker are up; {len(made.people)} pages come within {wanted.heartbeat_s:g} s")
         load(made, wanted.heartbeat_s, wanted.heartbeat_s)  # connections are made, caches are warm
+        told(f"measuring for {wanted.seconds:g} s")
         ours = {name: tree(process.pid) for name, process in made.processes.items()}
         database = tree(int((cluster.socket_dir / "data" / "postmaster.pid").read_text().split()[0]))
         before = {name: cpu_s(pids) for name, pids in ours.items()}
@@ -135,13 +139,20 @@ def main() -> int:
     words.add_argument("--heartbeat-s", type=float, default=HEARTBEAT_S)
     words.add_argument("--quiet", action="store_true")
     wanted = words.parse_args()
+    began = time.monotonic()
+
+    def told(text: str) -> None:
+        if not wanted.quiet:
+            sys.stderr.write(f"{time.monotonic() - began:4.0f} s  {text}\n")
+
     with run_cluster("fsync=on") as cluster, tempfile.TemporaryDirectory(prefix="load-") as name:
         cluster.run("CREATE DATABASE load")
         url = cluster.url("load")
         migrate(url)
         made = configured(Path(name), url, free_port(), free_port())
+        told(f"{wanted.sessions} sessions on {wanted.hosts} hosts are written to the database")
         populate(made, url, wanted.sessions, wanted.hosts)
-        figures = measured(made, cluster, wanted)
+        figures = measured(made, cluster, wanted, told)
     goals: dict[str, tuple[str, float]] = {
         "sessions": (">=", 2_000),
         "cpu_cores": ("<=", 1),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from meter.stories import HOUR, stories
 from meter.world import Counts, World
 
 _numbers = itertools.count(1)
+# Processes die and connections break in a simulated day, the machine does not: no commit waits for the disk.
+HASTY = "ALTER DATABASE {name} SET synchronous_commit = off"
 Plant = Callable[[World], Callable[[], None] | None]
 
 
@@ -40,10 +43,12 @@ class Lived:
 
 
 @contextmanager
-def fresh_database(cluster: Cluster) -> Iterator[str]:
-    """A migrated database that is gone afterwards; its URL."""
-    name = f"meter_{next(_numbers)}"
+def fresh_database(cluster: Cluster, *, hasty: bool = False) -> Iterator[str]:
+    """A migrated database that is gone afterwards; its URL. `hasty`: commits do not wait for the disk."""
+    name = f"meter_{os.getpid()}_{next(_numbers)}"
     cluster.run(f"CREATE DATABASE {name}")
+    if hasty:
+        cluster.run(HASTY.format(name=name))
     try:
         migrate(cluster.url(name))
         yield cluster.url(name)
@@ -55,7 +60,7 @@ def live(
     cluster: Cluster, day: Day, plant: Plant | None = None, told: Callable[[str], None] = lambda _: None
 ) -> Lived:
     """Live a day; `plant` puts a fault into the product first, and may return how to take it out again."""
-    with fresh_database(cluster) as url:
+    with fresh_database(cluster, hasty=True) as url:
         world = World(url, stories(day.sessions, day.hosts, day.length_ms, day.seed), day.seed)
         undo = plant(world) if plant else None
         try:

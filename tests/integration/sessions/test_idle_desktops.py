@@ -129,3 +129,39 @@ def test_only_its_owner_chooses_and_only_for_a_desktop_that_lives(platform, runn
     sessions.end(platform.deps, WALLET, running)
     with pytest.raises(WrongState):
         sessions.choose_idle(platform.deps, WALLET, running, 10)
+
+
+def test_a_wallets_choice_holds_for_its_live_desktop_and_each_new_one_and_for_nobody_else(platform, running):
+    assert sessions.choose_idle_for_all(platform.deps, WALLET, 30) == 30
+    assert sessions.current(platform.deps, WALLET).idle_minutes == 30
+    sessions.end(platform.deps, WALLET, running)
+    platform.work()
+    sessions.claim(platform.deps, WALLET, "small")
+    platform.credit(OTHER, 60)
+    sessions.claim(platform.deps, OTHER, "small")
+    platform.work()
+    chosen = dict(platform.rows("SELECT wallet, idle_minutes FROM gpu_session WHERE state = 'running'"))
+    assert chosen == {WALLET: 30, OTHER: 0}
+    one = sessions.current(platform.deps, WALLET)
+    sessions.choose_idle(platform.deps, WALLET, one.id, 0)
+    assert sessions.current(platform.deps, WALLET).idle_minutes == 0, "one desktop may be another case"
+    with pytest.raises(BadInput):
+        sessions.choose_idle_for_all(platform.deps, WALLET, idle.MOST_MINUTES + 1)
+    assert platform.rows("SELECT idle_minutes FROM wallet WHERE address = :w", w=WALLET) == [(30,)]
+
+
+def test_an_idle_desktop_of_a_wallet_that_chose_once_ends(platform):
+    sessions.choose_idle_for_all(platform.deps, WALLET, 10)
+    view = sessions.claim(platform.deps, WALLET, "small")
+    platform.work()
+    sessions.detach(platform.deps, WALLET, view.id)
+    assert platform.report()["measure"] is True
+    live(platform, 20)
+    assert state(platform).state == "ending"
+
+
+def test_a_shell_takes_no_idle_time(platform):
+    sessions.choose_idle_for_all(platform.deps, WALLET, 10)
+    key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE0RDBFI1nhR6bMWCTp9Hh0AEYyjI3n3OKaKRXmCsuXo"
+    sessions.claim(platform.deps, WALLET, "small", kind="ssh", ssh_key=key)
+    assert platform.rows("SELECT kind, idle_minutes FROM gpu_session") == [("ssh", 0)]

@@ -43,6 +43,9 @@ def test_from_a_wallet_to_a_desktop_and_back(visitor: BrowserContext, site: Runn
     expect(page.locator("#balance")).not_to_have_text("0minutes", timeout=20_000)
     expect(page.locator("#pay")).to_have_count(0)
 
+    expect(page.get_by_label("Never")).to_be_checked()
+    page.get_by_label("After 12 h").check()
+    expect(page.get_by_label("After 12 h")).to_be_enabled()
     page.locator("[data-profile=medium]").click()
     expect(page.locator(".cost")).to_contain_text("$2.00 per hour")
     page.get_by_role("button", name="Launch GPU-Native Desktop").click()
@@ -59,6 +62,7 @@ def test_from_a_wallet_to_a_desktop_and_back(visitor: BrowserContext, site: Runn
 
     page.get_by_role("button", name="Detach").click()
     expect(page.locator("[data-panel*=detached]")).to_contain_text("still running")
+    expect(page.get_by_label("After 12 h")).to_be_checked()  # what was chosen for all of them
     page.get_by_label("After 2 h").check()
     expect(page.get_by_label("After 2 h")).to_be_checked()
     shot(page, "detached")
@@ -69,6 +73,7 @@ def test_from_a_wallet_to_a_desktop_and_back(visitor: BrowserContext, site: Runn
     page.locator("#ask-yes").click()
     expect(page.get_by_role("heading", name="Your desktop is saved")).to_be_visible()
     assert site.desktops.running == {}
+    expect(page.get_by_label("After 12 h")).to_be_checked()  # the other choice was for one desktop
     shot(page, "saved")
 
     page.get_by_role("button", name="Relaunch Medium").click()

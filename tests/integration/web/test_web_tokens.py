@@ -41,6 +41,7 @@ NEEDS = {
     "api_sessions.close": "sessions:write",
     "api_sessions.end": "sessions:write",
     "api_sessions.idle": "sessions:write",
+    "api_sessions.idle_for_all": "sessions:write",
     "api_sessions.queue": "sessions:read",
     "api_sessions.outlook": "sessions:read",
     "api_sessions.accept": "sessions:write",

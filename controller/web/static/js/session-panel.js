@@ -3,6 +3,7 @@ import { at, h, draw, ask, duration, minutes } from "./dom.js";
 import { post } from "./api.js";
 import { endThenFresh, launchClick } from "./claims.js";
 import { doing, draw as redraw, goTo } from "./page.js";
+import { idleTimes } from "./idle-times.js";
 import { picker } from "./profile-picker.js";
 import { queuedPanel } from "./queue-panel.js";
 import { shellPanel } from "./shell-panel.js";
@@ -13,8 +14,8 @@ const profileTitle = (name) => state.profiles.find((profile) => profile.name ===
 export function drawSession(target) {
   const { session, saved } = state;
   const tick = session?.kind === "ssh" ? Math.floor(now() / 10000) : session?.detached || session?.state === "grace" || session?.state === "running" ? Math.floor(now() / 1000) : session ? Math.floor(now() / 10000) : 0;
-  const model = [session, saved, state.profiles, state.profile, state.gpuModels, state.gpuModel, state.kind, state.keys, state.me?.wallet, state.busy, tick, state.me?.balance.gpu_ms, waits(session) ? [state.gpus, state.outlook, state.told] : 0];
-  draw(target, model, () => (session ? live(session) : [saved && state.me ? savedPanel(saved) : intro(), picker(Boolean(saved && state.me))]));
+  const model = [session, saved, state.profiles, state.profile, state.gpuModels, state.gpuModel, state.kind, state.keys, state.me?.wallet, state.busy, tick, state.me?.balance.gpu_ms, state.me?.idle_minutes, waits(session) ? [state.gpus, state.outlook, state.told] : 0];
+  draw(target, model, () => (session ? live(session) : [saved && state.me ? savedPanel(saved) : intro(), picker(Boolean(saved && state.me)), idleWish()]));
 }
 
 /** Whether the queue is on the page: for who waits in it, and who may launch. */
@@ -70,14 +71,11 @@ function running(session) {
     idleChoice(session));
 }
 
-const IDLE = [[0, "Never"], [30, "After 30 min"], [120, "After 2 h"], [720, "After 12 h"]];
-
 /** Its owner may have it ended when nothing happens there; work keeps it, also without a mouse. */
-function idleChoice(session) {
-  const pick = (minutes) => () => act("idle", `sessions/${session.id}/idle`, { minutes });
-  const option = ([minutes, text]) => h("label", {}, h("input", { type: "radio", name: "idle", id: `idle-${minutes}`, checked: session.idle_minutes === minutes, disabled: Boolean(state.busy), onchange: pick(minutes) }), text);
-  return h("fieldset", { class: "kinds", title: "No input, and CPU, GPU, disks and network are idle: all of them together. You are told first." }, h("legend", {}, "End it by itself when nothing happens there"), IDLE.map(option));
-}
+const idleChoice = (session) => idleTimes("End it by itself when nothing happens there", session.idle_minutes, (minutes) => act("idle", `sessions/${session.id}/idle`, { minutes }));
+
+/** The same for every desktop to come. */
+const idleWish = () => (state.me && state.kind === "desktop" ? idleTimes("End desktops by themselves when nothing happens there", state.me.idle_minutes, (minutes) => act("idle", "idle", { minutes })) : null);
 
 /** It started while no page was open: it waits a few minutes for its owner. */
 function unopened(session) {
