@@ -248,12 +248,12 @@ class Bench:
         self.said(
             f"{batch}: {len(hit)} of {len(cases)} reached, settled after {took:.1f} s, {' '.join(states)}"
         )
-        for failed in self._failed_runs():
+        for failed in self.failed_runs():
             self.said(f"    {failed}")
         if left:
             tally.problems.append(f"{batch}: {'; '.join(left)}")
 
-    def _failed_runs(self) -> list[str]:
+    def failed_runs(self) -> list[str]:
         """What the operator would read of runs that failed since the last batch."""
         query = """SELECT id, playbook, slot_id, error_code, result->>'message' FROM run
                    WHERE state = 'failed' AND error_code <> 'called_off' AND id > %s ORDER BY id"""
@@ -417,6 +417,10 @@ def measure(runs: int, seed: int, said, *, only: int | None = None, dead_control
             outcome = bench.outcome()
             for problem in bench.tally.problems:
                 said(f"PROBLEM {problem}")
+        except TimeoutError:
+            for failed in bench.failed_runs():
+                said(f"    {failed}")
+            raise
         finally:
             bench.close()
     except TimeoutError:
