@@ -101,6 +101,7 @@ class Discovery:
     resources: list[str]
     endpoints: list[Endpoint]
     profiles: list[Size]
+    gpu_models: list[str]
     usd_per_gpu_hour: str
     extensions: list[str]
     openapi: str
