@@ -58,7 +58,7 @@ class Nobody:
 class Payer(Nobody):
     """Pays anew for every request, by both versions of the protocol in turn."""
 
-    seen = frozenset({200, 402, 409})
+    seen = frozenset({200, 402})
 
     def __init__(self, platform: Platform) -> None:
         super().__init__(platform)
