@@ -12,6 +12,7 @@ import docker
 from docker.errors import NotFound
 
 Properties = dict[str, Any]
+OWNER = "org.axonos.instance"
 
 
 @dataclass(frozen=True)
@@ -92,8 +93,8 @@ class Networks:
 
     def create(self, wanted: Properties) -> str:
         for found in self._api.networks(names=[wanted["name"]]):
-            if found["Name"] == wanted["name"]:
-                return self._adopt(str(found["Id"]), wanted)
+            if found["Name"] == wanted["name"] and self._adopts(str(found["Id"]), wanted):
+                return str(found["Id"])
         made = self._api.create_network(
             wanted["name"],
             driver=wanted.get("driver") or "bridge",
@@ -107,11 +108,18 @@ class Networks:
         )
         return str(made["Id"])
 
-    def _adopt(self, id_: str, wanted: Properties) -> str:
+    def _adopts(self, id_: str, wanted: Properties) -> bool:
+        """Whether the network that has the name is as wanted. One of ours that is not makes way.
+
+        Docker refuses to remove one that a container is in.
+        """
         real = self.read(id_)
-        if real and _equal(real, wanted, NETWORK):
-            return id_
-        raise ValueError(f"a different network named {wanted['name']} exists; remove or rename it")
+        if real is None or _equal(real, wanted, NETWORK):
+            return real is not None
+        if not _is_ours(real, wanted):
+            raise ValueError(f"a different network named {wanted['name']} exists; remove or rename it")
+        self.delete(id_)
+        return False
 
     def read(self, id_: str) -> Properties | None:
         try:
@@ -194,6 +202,13 @@ def differing(real: Properties, wanted: Properties, former: Properties, shape: S
 
 def _equal(real: Properties, wanted: Properties, shape: Shape) -> bool:
     return not differing(real, wanted, {"labels": []}, shape)
+
+
+def _is_ours(real: Properties, wanted: Properties) -> bool:
+    """Whether it bears the label of the instance that wants it."""
+    labels = [labels_to_docker(one.get("labels") or []) for one in (real, wanted)]
+    owner = labels[1].get(OWNER)
+    return owner is not None and labels[0].get(OWNER) == owner
 
 
 def _ipam(wanted: Properties) -> Any:

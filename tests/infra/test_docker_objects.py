@@ -4,7 +4,7 @@ import pytest
 from google.protobuf import json_format, struct_pb2
 from pulumi.runtime.proto import provider_pb2
 
-from infra.providers.docker_objects import NETWORK, VOLUME, differing
+from infra.providers.docker_objects import NETWORK, VOLUME, Networks, differing
 from infra.providers.docker_provider import DockerProvider
 from infra.providers.protocol import UNKNOWN
 
@@ -73,3 +73,48 @@ def test_another_type_is_refused_by_name():
 def test_a_preview_makes_nothing():
     request = provider_pb2.CreateRequest(urn=NETWORK_URN, properties=struct({"name": "n"}), preview=True)
     assert DockerProvider(client=None).Create(request, None).id == ""
+
+
+class Engine:
+    """A Docker client with one network, by the name `n`."""
+
+    def __init__(self, **real):
+        self.api, self.real, self.asked = (
+            self,
+            {"Name": "n", "Driver": "bridge", "Internal": False} | real,
+            [],
+        )
+
+    def networks(self, names):
+        return [{"Id": "old", "Name": "n"}]
+
+    def inspect_network(self, _id):
+        nothing = dict.fromkeys(("Attachable", "EnableIPv6"), False)
+        return (
+            nothing
+            | {"Scope": "local", "Options": {}, "IPAM": {"Driver": "default", "Config": []}}
+            | self.real
+        )
+
+    def remove_network(self, id_):
+        self.asked.append(("remove", id_))
+
+    def create_network(self, name, **options):
+        self.asked.append(("create", options["internal"]))
+        return {"Id": "new"}
+
+
+OURS = {"name": "n", "internal": True, "labels": [{"label": "org.axonos.instance", "value": "trial"}]}
+
+
+def test_a_network_of_ours_that_was_altered_makes_way_and_nobody_elses_does():
+    altered = Engine(Labels={"org.axonos.instance": "trial"})
+    assert Networks(altered).create(OURS) == "new"
+    assert altered.asked == [("remove", "old"), ("create", True)]
+    left = Engine(Labels={"org.axonos.instance": "trial"}, Internal=True)
+    assert (Networks(left).create(OURS), left.asked) == ("old", []), (
+        "what a broken-off run left is taken over"
+    )
+    for labels in ({}, {"org.axonos.instance": "another"}):
+        with pytest.raises(ValueError, match="a different network named n exists"):
+            Networks(Engine(Labels=labels)).create(OURS)

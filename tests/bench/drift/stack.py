@@ -104,6 +104,7 @@ def of_docker(world: World) -> Iterator[tuple[Owned, ...]]:
         other = str(json.loads(told)["status"])
 
         def opened() -> None:
+            """Another network under the name, with a way out: the one that is recorded is gone."""
             client.networks.get(world.network).remove()
             client.networks.create(world.network, labels={"org.axonos.instance": world.instance})
 
@@ -116,7 +117,7 @@ def of_docker(world: World) -> Iterator[tuple[Owned, ...]]:
             return bool(client.networks.get(world.network).attrs["Internal"])
 
         yield (
-            Owned("Docker network", opened, "verification", "internal", internal),
+            Owned("Docker network", opened, "verification", "gone", internal),
             Owned("image tag", taken, "desktop", "gone", lambda: client.images.get(name).id == kept.id),
         )
         client.images.remove(other, force=True)
