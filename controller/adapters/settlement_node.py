@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 from eth_abi.abi import decode, encode
 from eth_utils.abi import function_abi_to_4byte_selector, get_abi_input_types, get_abi_output_types
+from eth_utils.crypto import keccak
 
 from controller.adapters import chain_words as words
 from controller.adapters.chain_node import Node, Refusal
@@ -111,14 +112,19 @@ class SettlementNodes:
             return price // 10
 
     def send(self, raw: str) -> Sending:
-        """Send a transaction; sending it twice is no error."""
+        """Send a transaction; sending it twice is no error.
+
+        A node may say no and have it all the same: it failed after taking it, or another one passed it on and
+        it is in a block by now. So it is looked for before a refusal is believed.
+        """
+        tx_hash = "0x" + keccak(hexstr=raw).hex()
 
         def read(node: Node) -> Sending:
             try:
                 node.ask("eth_sendRawTransaction", raw)
             except Refusal as refusal:
                 why = str(refusal)
-                if _KNOWN.search(why):
+                if _KNOWN.search(why) or node.ask("eth_getTransactionByHash", tx_hash) is not None:
                     return Sending("taken")
                 return Sending("nonce" if _NONCE.search(why) else "refused", why)
             return Sending("taken")
