@@ -157,7 +157,6 @@ CREATE INDEX ix_sign_in_nonce_expires_at_ms ON sign_in_nonce (expires_at_ms);
 CREATE TABLE wallet (
     address VARCHAR(42) NOT NULL,
     created_at_ms BIGINT NOT NULL,
-    idle_minutes INTEGER DEFAULT 0 NOT NULL,
     CONSTRAINT pk_wallet PRIMARY KEY (address)
 );
 
@@ -435,14 +434,6 @@ CREATE TABLE used_nonce (
 );
 CREATE INDEX ix_used_nonce_expires_at_ms ON used_nonce (expires_at_ms);
 
-CREATE TABLE signed_key (
-    wallet VARCHAR(42) NOT NULL,
-    public_key VARCHAR NOT NULL,
-    expires_at_ms BIGINT NOT NULL,
-    CONSTRAINT pk_signed_key PRIMARY KEY (wallet, public_key)
-);
-CREATE INDEX ix_signed_key_expires_at_ms ON signed_key (expires_at_ms);
-
 CREATE TABLE settlement_sender (
     chain_id BIGINT NOT NULL,
     address VARCHAR(42) NOT NULL,
@@ -617,7 +608,6 @@ CREATE TABLE usage_window (
     CONSTRAINT ck_usage_window_kind CHECK (kind IN ('used', 'gap', 'grace')),
     CONSTRAINT fk_usage_window_session_id_gpu_session FOREIGN KEY(session_id) REFERENCES gpu_session (id)
 );
-CREATE INDEX ix_usage_window_unbilled ON usage_window (session_id) WHERE kind <> 'used';
 
 CREATE TABLE warning (
     id BIGSERIAL NOT NULL,
