@@ -9,8 +9,8 @@ from flask import Flask
 from controller.adapters.local_chain import LocalChain
 from controller.adapters.wiring import check_files, make_deps
 from controller.errors import SettingsInvalid
-from controller.services import payment_addresses
 from controller.services.deps import Deps
+from controller.services.pricing import payment_addresses
 from controller.settings import load_settings
 from controller.web import register
 

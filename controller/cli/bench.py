@@ -28,7 +28,7 @@ from controller.cli.bench_stream import stream
 from controller.cli.bench_x402 import x402
 from controller.cli.output import plain
 from controller.errors import Refused
-from controller.services import session_admin
+from controller.services.sessions import admin as session_admin
 from controller.settings import Settings, load_settings
 
 READY_S = 60

@@ -7,7 +7,8 @@ import click
 from controller.cli.operator import operator
 from controller.cli.output import connect, instant, json_option, minutes, print_json, print_table
 from controller.errors import NoHome
-from controller.services import home_actions, home_views
+from controller.services.homes import actions as home_actions
+from controller.services.homes import views as home_views
 
 
 @click.group()

@@ -11,7 +11,7 @@ from controller.cli.hosts_sync import sync
 from controller.cli.hosts_text import gpu_counts
 from controller.cli.hosts_upgrade import upgrade
 from controller.cli.output import connect, instant, json_option, print_json, print_table
-from controller.services import hosts as service
+from controller.services.hosts import registry as service
 
 
 @click.group()

@@ -13,10 +13,10 @@ from controller.adapters.ssh_hosts import SshHosts, fingerprint
 from controller.cli.hosts_text import ARRIVING, gpu_counts
 from controller.cli.image import image_here
 from controller.cli.output import connect, json_option, print_json
-from controller.services import host_admission
-from controller.services import hosts as service
-from controller.services.host_admission import Wanted
-from controller.services.hosts import GpuSpec
+from controller.services.hosts import admission as host_admission
+from controller.services.hosts import registry as service
+from controller.services.hosts.admission import Wanted
+from controller.services.hosts.registry import GpuSpec
 
 _key = click.option(
     "--key",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from controller.cli.output import connect, instant, json_option, print_json, print_table
-from controller.services import host_demand
+from controller.services.hosts import demand as host_demand
 
 
 @click.command()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from controller.cli.output import connect, json_option, plain, print_json
-from controller.services import fleet
-from controller.services.fleet import Standing
+from controller.services.hosts import fleet
+from controller.services.hosts.fleet import Standing
 
 
 @click.command()

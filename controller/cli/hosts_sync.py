@@ -12,7 +12,7 @@ from controller.cli.hosts_text import ARRIVING
 from controller.cli.image import image_here
 from controller.cli.output import connect, json_option, print_json
 from controller.errors import BadInput
-from controller.services import host_sync
+from controller.services.hosts import sync as host_sync
 
 
 @click.command()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from controller.domain.gpu_models import host_label
-from controller.services.hosts import HostView
+from controller.services.hosts.registry import HostView
 
 ARRIVING = "its image is on its way; it is taken into use with it"
 

@@ -10,8 +10,8 @@ import click
 
 from controller.adapters.convergence import HostConvergence, given
 from controller.cli.output import connect, json_option, print_json, print_table
-from controller.services import host_upgrade
-from controller.services.host_upgrade import Plan
+from controller.services.hosts import upgrade as host_upgrade
+from controller.services.hosts.upgrade import Plan
 
 LOOK_S = 1.0
 STOPPED = ("busy", "silent")

@@ -12,9 +12,9 @@ import click
 
 from controller.cli.output import connect, json_option, print_json, print_table
 from controller.errors import BadInput, RunFailed, Unavailable
-from controller.services import images
 from controller.services.deps import Deps
-from controller.services.images import Archive, OnHost
+from controller.services.hosts import images
+from controller.services.hosts.images import Archive, OnHost
 from controller.settings import Settings
 
 LOOK_S = 1.0

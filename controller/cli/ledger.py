@@ -11,7 +11,7 @@ from controller.auditor.run import audit as run_audit
 from controller.cli import ledger_addresses, ledger_chain, ledger_entries, ledger_suspense
 from controller.cli.ledger_words import wallet_argument
 from controller.cli.output import connect, instant, json_option, minutes, plain, print_json, print_table
-from controller.services import ledger as service
+from controller.services.money import ledger as service
 from controller.settings import load_settings
 
 

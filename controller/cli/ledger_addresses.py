@@ -6,8 +6,8 @@ import click
 
 from controller.cli.operator import operator
 from controller.cli.output import connect, instant, json_option, print_json
-from controller.services import payment_addresses as service
-from controller.services.payment_addresses import AddressesView
+from controller.services.pricing import payment_addresses as service
+from controller.services.pricing.payment_addresses import AddressesView
 
 
 @click.group()

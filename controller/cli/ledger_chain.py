@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from controller.cli.output import connect, json_option, print_json
-from controller.services import deposits_resume as service
+from controller.services.deposits import resume as service
 
 
 @click.command("resume-chain")

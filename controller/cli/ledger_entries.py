@@ -15,8 +15,8 @@ from controller.cli import ledger_words as words
 from controller.cli.operator import operator
 from controller.cli.output import connect, instant, json_option, minutes, print_json, print_table
 from controller.domain.operator_entries import Entry, Plan
-from controller.services import ledger_requests as service
-from controller.services.ledger_requests import RequestView
+from controller.services.money import ledger_requests as service
+from controller.services.money.ledger_requests import RequestView
 
 
 def changes(command: Callable[..., Any]) -> Callable[..., Any]:

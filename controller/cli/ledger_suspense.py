@@ -12,8 +12,8 @@ from controller.cli.output import connect, instant, json_option, print_json, pri
 from controller.domain.pricing import amount_text
 from controller.errors import NotYours
 from controller.services import alerts as open_ones
-from controller.services import suspense as service
-from controller.services.deposits_value import decimals_of
+from controller.services.deposits.value import decimals_of
+from controller.services.money import suspense as service
 
 
 @click.command()

@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from controller.cli.output import connect, instant, json_option, minutes, print_json, print_table
-from controller.services import session_admin as service
-from controller.services import start_times
+from controller.services.sessions import admin as service
+from controller.services.sessions import start_times
 
 KINDS = {"ssh": "shell"}
 

@@ -11,9 +11,9 @@ from controller.adapters.reach import listens, url_listens
 from controller.cli.output import connect, json_option, plain, print_json
 from controller.errors import DatabaseUnavailable
 from controller.services.deps import Deps
-from controller.services.pool import Waiting
-from controller.services.queue_promises import PromiseCount
-from controller.services.run_figures import RunFigures
+from controller.services.pool.waiting import Waiting
+from controller.services.queue.promises import PromiseCount
+from controller.services.runs.figures import RunFigures
 from controller.services.status import Status, Watcher
 from controller.services.status import status as read_status
 from controller.settings import Settings

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 
 from controller.domain.deposits import USDC_DECIMALS
 from controller.errors import BadInput
-from controller.services import wallets
 from controller.services.deps import Deps
+from controller.services.wallets import sign_in as wallets
 
 MAX_BATCH = 20
 HOUR_S = 3_600

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 
-from controller.services import pool, queue_promises, session_admin, start_times
 from controller.services.deps import Deps
-from controller.services.queue_promises import PromiseCount
+from controller.services.pool import waiting as pool
+from controller.services.queue import promises as queue_promises
+from controller.services.queue.promises import PromiseCount
+from controller.services.sessions import admin as session_admin
+from controller.services.sessions import start_times
 
 LAST_STARTS = 200
 

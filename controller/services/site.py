@@ -12,8 +12,8 @@ from sqlmodel import col, select, text
 from controller.errors import Unavailable
 from controller.models import Host
 from controller.services.deps import Deps
-from controller.services.payment_addresses import accepted
-from controller.services.rate_board import RateBoard
+from controller.services.pricing.payment_addresses import accepted
+from controller.services.pricing.rate_board import RateBoard
 from controller.settings import Settings
 from controller.settings_money import Chain
 

@@ -10,13 +10,13 @@ from sqlmodel import Session, col, select
 
 from controller.domain.lifecycle import LIVE
 from controller.models import ChainCursor, Gpu, GpuSession, Host, Run
-from controller.services import queue_promises
 from controller.services.alerts import Alert, open_alerts
 from controller.services.deps import Deps
-from controller.services.invariants import LastCheck, last_check
-from controller.services.pool import Waiting, list_waiting
-from controller.services.queue_promises import PromiseCount
-from controller.services.run_figures import RunFigures, run_figures
+from controller.services.money.invariants import LastCheck, last_check
+from controller.services.pool.waiting import Waiting, list_waiting
+from controller.services.queue import promises as queue_promises
+from controller.services.queue.promises import PromiseCount
+from controller.services.runs.figures import RunFigures, run_figures
 from controller.settings import Settings
 from controller.settings_money import Chain
 

@@ -7,8 +7,10 @@ import secrets
 from flask import Blueprint, Response
 
 from controller.errors import ChainUnavailable, SignInRefused
-from controller.services import account, site, wallets
+from controller.services import site
 from controller.services.site import SiteConfig
+from controller.services.wallets import account
+from controller.services.wallets import sign_in as wallets
 from controller.web import bodies, shapes
 from controller.web.answers import answer
 from controller.web.bodies import asked

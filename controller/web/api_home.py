@@ -5,8 +5,9 @@ from __future__ import annotations
 from flask import Blueprint, Response
 
 from controller.errors import BadInput, HomeNotReady, HomePutAway, NoHome, NotYours, WrongState
-from controller.services import home_actions, home_views
-from controller.services.session_views import StreamView
+from controller.services.homes import actions as home_actions
+from controller.services.homes import views as home_views
+from controller.services.sessions.views import StreamView
 from controller.web import bodies, shapes
 from controller.web.answers import answer
 from controller.web.bodies import asked

@@ -18,9 +18,10 @@ from controller.errors import (
     TransactionFailed,
     UnsupportedToken,
 )
-from controller.services import deposits, quotes_offer
-from controller.services import rates as rates_service
-from controller.services.deposits_views import DepositView
+from controller.services.deposits import of_wallet as deposits
+from controller.services.deposits.views import DepositView
+from controller.services.pricing import quotes_offer
+from controller.services.pricing import rates as rates_service
 from controller.web import bodies, shapes
 from controller.web.answers import answer
 from controller.web.bodies import asked

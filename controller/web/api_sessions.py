@@ -18,9 +18,9 @@ from controller.errors import (
     UnknownProfile,
     WrongState,
 )
-from controller.services import sessions
-from controller.services.queue_outlook import Outlook
-from controller.services.queue_picture import QueuePicture
+from controller.services.queue.outlook import Outlook
+from controller.services.queue.picture import QueuePicture
+from controller.services.sessions import facade as sessions
 from controller.web import bodies, shapes
 from controller.web.answers import answer
 from controller.web.bodies import asked

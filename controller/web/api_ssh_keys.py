@@ -5,8 +5,8 @@ from __future__ import annotations
 from flask import Blueprint, Response
 
 from controller.errors import BadSshKey, SshKeyKnown, TooManySshKeys
-from controller.services import ssh_keys
-from controller.services.ssh_keys import SshKeyView
+from controller.services.shells import keys as ssh_keys
+from controller.services.shells.keys import SshKeyView
 from controller.web import bodies, shapes
 from controller.web.answers import answer
 from controller.web.bodies import asked

@@ -19,9 +19,9 @@ from controller.errors import (
     SignInRefused,
     StateForgotten,
 )
-from controller.services import assignments
-from controller.services import statement as service
 from controller.services.deps import Deps
+from controller.services.money import assignments
+from controller.services.money import statement as service
 from controller.web import bodies, shapes
 from controller.web.answers import answer
 from controller.web.bodies import asked

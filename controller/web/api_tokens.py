@@ -6,7 +6,7 @@ from flask import Blueprint, Response
 
 from controller.domain.scopes import SCOPES
 from controller.errors import TooManyTokens
-from controller.services import api_tokens
+from controller.services.wallets import api_tokens
 from controller.web import bodies, shapes
 from controller.web.answers import answer
 from controller.web.bodies import asked

@@ -12,9 +12,9 @@ from controller.domain.profiles import PROFILES
 from controller.domain.scopes import SCOPES
 from controller.domain.tabs import MAX_TAB
 from controller.errors import BadInput
-from controller.services.gpu_choice import MAX_MODEL
-from controller.services.idle import MOST_MINUTES
-from controller.services.public_keys import MAX_KEY_CHARS
+from controller.services.queue.gpu_choice import MAX_MODEL
+from controller.services.sessions.idle import MOST_MINUTES
+from controller.services.shells.public_keys import MAX_KEY_CHARS
 from controller.web.context import body
 
 B = TypeVar("B", bound="Body")

@@ -9,10 +9,10 @@ from typing import Any, cast
 from flask import current_app, g, request
 
 from controller.errors import BadInput, SignInNeeded
-from controller.services import wallets
 from controller.services.deps import Deps
-from controller.services.rate_board import RateBoard
-from controller.services.wallets import Visitor
+from controller.services.pricing.rate_board import RateBoard
+from controller.services.wallets import sign_in as wallets
+from controller.services.wallets.sign_in import Visitor
 
 EXTENSION = "axonos"
 

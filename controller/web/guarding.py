@@ -15,8 +15,9 @@ from flask import g, redirect, request
 from werkzeug.wrappers import Response
 
 from controller.errors import ForbiddenOrigin, NotYours, ScopeNeeded, TokenRefused
-from controller.services import api_tokens, wallets
-from controller.services.wallets import Visitor
+from controller.services.wallets import api_tokens
+from controller.services.wallets import sign_in as wallets
+from controller.services.wallets.sign_in import Visitor
 from controller.settings import LOOPBACK
 from controller.web.context import api_token, body, caller, deps, visitor, wallet_or_none
 from controller.web.operations import operation_of

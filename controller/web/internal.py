@@ -7,7 +7,8 @@ import hmac
 from flask import Blueprint, Response, current_app, request
 
 from controller.errors import SignInNeeded
-from controller.services import guard_reports, metrics
+from controller.services import metrics
+from controller.services.reports import guard_reports
 from controller.web.answers import answer
 from controller.web.context import EXTENSION, body, deps
 

@@ -8,8 +8,9 @@ from flask import Blueprint, g, redirect, render_template
 from werkzeug.wrappers import Response
 
 from controller.domain.profiles import GPU_MS_PER_MINUTE
-from controller.services import sessions, site
-from controller.services import statement as statements
+from controller.services import site
+from controller.services.money import statement as statements
+from controller.services.sessions import facade as sessions
 from controller.web.context import deps, number_arg, visitor_or_none, wallet, wallet_or_none
 from controller.web.statement_words import readable
 

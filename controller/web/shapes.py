@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from controller.services.api_tokens import TokenView
-from controller.services.deposits_views import DepositView
-from controller.services.gpu_choice import GpuModelView
-from controller.services.home_views import HomeView
-from controller.services.session_views import ProfileView, SavedView, SessionView
-from controller.services.ssh_keys import SshKeyView
+from controller.services.deposits.views import DepositView
+from controller.services.homes.views import HomeView
+from controller.services.queue.gpu_choice import GpuModelView
+from controller.services.sessions.views import ProfileView, SavedView, SessionView
+from controller.services.shells.keys import SshKeyView
+from controller.services.wallets.api_tokens import TokenView
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from controller.errors import AxonosError
 from controller.services.deps import Deps
 from controller.services.local_chain import LocalNode
-from controller.services.rate_board import RateBoard
-from controller.services.x402_desk import Desk
+from controller.services.pricing.rate_board import RateBoard
+from controller.services.x402.desk import Desk
 from controller.web import (
     account,
     answers,

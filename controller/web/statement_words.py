@@ -11,7 +11,7 @@ from typing import Any
 
 from controller.domain.pricing import amount_text
 from controller.domain.profiles import PROFILES
-from controller.services.statement import StatementEntry
+from controller.services.money.statement import StatementEntry
 
 KINDS = {
     "deposit": "Deposit",

@@ -30,18 +30,16 @@ from controller.errors import (
     UnknownGpuModel,
     UnknownProfile,
 )
-from controller.services import (
-    session_tokens,
-    x402_access,
-    x402_given,
-    x402_session,
-    x402_sign_in,
-    x402_terms,
-)
-from controller.services.session_tokens import Bearer
-from controller.services.x402_desk import Desk
-from controller.services.x402_given import Given
-from controller.services.x402_session import Wanted
+from controller.services.sessions import tokens as session_tokens
+from controller.services.sessions.tokens import Bearer
+from controller.services.x402 import access as x402_access
+from controller.services.x402 import given as x402_given
+from controller.services.x402 import session as x402_session
+from controller.services.x402 import sign_in as x402_sign_in
+from controller.services.x402 import terms as x402_terms
+from controller.services.x402.desk import Desk
+from controller.services.x402.given import Given
+from controller.services.x402.session import Wanted
 from controller.web import bodies
 from controller.web import x402_shapes as shapes
 from controller.web import x402_wire as wire

@@ -11,7 +11,7 @@ from flask import Response, jsonify, make_response, request
 from controller.domain.x402 import Payload, is_key, read_payload
 from controller.errors import BadInput, MalformedPayment, PaymentNeeded
 from controller.services.ports_settlement import Terms
-from controller.services.x402_given import PaymentView
+from controller.services.x402.given import PaymentView
 
 V1_HEADER, V2_HEADER = "X-PAYMENT", "PAYMENT-SIGNATURE"
 TITLE = "A GPU shell over SSH, paid by the minute; what is left stays in your wallet's balance."

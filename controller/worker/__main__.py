@@ -12,7 +12,7 @@ from controller.adapters.provisioner import AnsibleProvisioner
 from controller.adapters.wakeups import Wakeups
 from controller.adapters.wiring import make_deps
 from controller.errors import SettingsInvalid
-from controller.services import payment_addresses
+from controller.services.pricing import payment_addresses
 from controller.services.status import WORKER_NAME, with_application_name
 from controller.settings import load_settings
 from controller.worker.worker import make_worker

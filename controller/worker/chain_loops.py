@@ -6,10 +6,10 @@ import threading
 from dataclasses import dataclass
 
 from controller.errors import ChainUnavailable
-from controller.services import payment_addresses
 from controller.services.alerts import clear_alert, raise_alert
-from controller.services.deposits_watch import watch_once
+from controller.services.deposits.watch import watch_once
 from controller.services.deps import Deps
+from controller.services.pricing import payment_addresses
 from controller.worker.loops import Loop
 
 UNREACHABLE_AFTER_MS = 120_000

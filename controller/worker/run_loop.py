@@ -10,9 +10,10 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 from controller.errors import Unavailable
-from controller.services import run_work, runs
 from controller.services.deps import Deps
 from controller.services.ports import Provisioner
+from controller.services.runs import orders as runs
+from controller.services.runs import work as run_work
 
 log = logging.getLogger(__name__)
 

@@ -8,22 +8,16 @@ import threading
 from dataclasses import dataclass
 
 from controller.adapters.wakeups import Wakeups
-from controller.services import (
-    contract_sessions,
-    expiry,
-    idle,
-    invariants,
-    metering,
-    placing,
-    pool_fill,
-    reconcile,
-    storage_bills,
-    storage_life,
-    warnings,
-    x402_recover,
-)
 from controller.services.deps import Deps
+from controller.services.homes import storage_bills, storage_life
+from controller.services.money import invariants, metering
+from controller.services.pool import fill as pool_fill
 from controller.services.ports import Provisioner
+from controller.services.queue import placing
+from controller.services.reports import reconcile
+from controller.services.sessions import expiry, idle, warnings
+from controller.services.wallets import contract_sessions
+from controller.services.x402 import recover as x402_recover
 from controller.worker import clock_loop
 from controller.worker.chain_loops import chain_loops
 from controller.worker.loops import Loop

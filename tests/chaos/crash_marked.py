@@ -47,7 +47,7 @@ def main() -> None:
             importlib.import_module(point.target.split(":")[0])
     if kind == "web":
         import controller.app
-        import controller.services.sessions  # noqa: F401
+        import controller.services.sessions.facade  # noqa: F401
     if kind == "host":
         hear_request()
     targets = {point.target for point in POINTS if point.process == kind}

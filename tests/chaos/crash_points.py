@@ -24,16 +24,16 @@ class Point:
 
 POINTS = (
     # create: the claim in web, the run in the worker, the steps on the host
-    Point("claim-placed", "web", "controller.services.placing:_start", "after", "create", alone=True),
-    Point("claim-committed", "web", "controller.services.claims:claim", "after", "create"),
-    Point("start-taken", "worker", "controller.services.runs:take", "after", "create"),
-    Point("start-requested", "worker", "controller.services.run_requests:request", "after", "create"),
+    Point("claim-placed", "web", "controller.services.queue.placing:_start", "after", "create", alone=True),
+    Point("claim-committed", "web", "controller.services.queue.claims:claim", "after", "create"),
+    Point("start-taken", "worker", "controller.services.runs.orders:take", "after", "create"),
+    Point("start-requested", "worker", "controller.services.runs.requests:request", "after", "create"),
     Point(
         "start-run", "worker", "controller.adapters.provisioner:AnsibleProvisioner.run", "before", "create"
     ),
     Point("start-ran", "worker", "controller.adapters.provisioner:AnsibleProvisioner.run", "after", "create"),
-    Point("start-written", "worker", "controller.services.run_outcomes:_started", "after", "create"),
-    Point("start-finished", "worker", "controller.services.run_outcomes:finish", "after", "create"),
+    Point("start-written", "worker", "controller.services.runs.outcomes:_started", "after", "create"),
+    Point("start-finished", "worker", "controller.services.runs.outcomes:finish", "after", "create"),
     Point("host-asked", "host", "controller.host.start:start", "before", "create"),
     Point("lease-written", "host", "controller.host.start:_claim", "after", "create"),
     Point("walls-loaded", "host", "controller.host.firewall:load", "after", "create"),
@@ -45,9 +45,9 @@ POINTS = (
     Point("painted", "host", "controller.host.paint:wait_painted", "after", "create"),
     Point("start-answered", "host", "controller.host.start:start", "after", "create"),
     # claim: a desktop that waits becomes somebody's
-    Point("claim-taken", "worker", "controller.services.runs:take", "after", "claim"),
+    Point("claim-taken", "worker", "controller.services.runs.orders:take", "after", "claim"),
     Point("claim-ran", "worker", "controller.adapters.provisioner:AnsibleProvisioner.run", "after", "claim"),
-    Point("claim-written", "worker", "controller.services.run_outcomes:_started", "after", "claim"),
+    Point("claim-written", "worker", "controller.services.runs.outcomes:_started", "after", "claim"),
     Point("claim-leased", "host", "controller.host.start:_claim", "after", "claim"),
     Point("nobodys-home-gone", "host", "controller.host.warm:_umount", "after", "claim"),
     Point("home-given", "host", "controller.host.warm:give_home", "after", "claim"),
@@ -56,15 +56,15 @@ POINTS = (
     # fill: the pool makes a desktop that waits, for nobody yet
     Point("place-made", "host", "controller.host.warm:make_place", "after", "fill", alone=True),
     Point("frozen", "host", "controller.host.warm:freeze", "after", "fill", alone=True),
-    Point("fill-written", "worker", "controller.services.pool_runs:finish", "after", "fill", alone=True),
+    Point("fill-written", "worker", "controller.services.pool.runs:finish", "after", "fill", alone=True),
     # stop: the click in web, the run in the worker, the container on the host
-    Point("end-written", "web", "controller.services.ends:begin_end", "after", "stop", alone=True),
-    Point("end-committed", "web", "controller.services.ends:end", "after", "stop"),
-    Point("stop-taken", "worker", "controller.services.runs:take", "after", "stop"),
+    Point("end-written", "web", "controller.services.sessions.ends:begin_end", "after", "stop", alone=True),
+    Point("end-committed", "web", "controller.services.sessions.ends:end", "after", "stop"),
+    Point("stop-taken", "worker", "controller.services.runs.orders:take", "after", "stop"),
     Point("stop-run", "worker", "controller.adapters.provisioner:AnsibleProvisioner.run", "before", "stop"),
     Point("stop-ran", "worker", "controller.adapters.provisioner:AnsibleProvisioner.run", "after", "stop"),
-    Point("stop-written", "worker", "controller.services.run_outcomes:_stopped", "after", "stop"),
-    Point("stop-finished", "worker", "controller.services.run_outcomes:finish", "after", "stop"),
+    Point("stop-written", "worker", "controller.services.runs.outcomes:_stopped", "after", "stop"),
+    Point("stop-finished", "worker", "controller.services.runs.outcomes:finish", "after", "stop"),
     Point("stop-asked", "host", "controller.host.stop:stop", "before", "stop"),
     Point("container-ended", "host", "controller.host.stop:_end_container", "after", "stop"),
     # delete: what is left of a slot once its desktop has ended

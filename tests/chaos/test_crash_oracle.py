@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from session_kit import MINUTE, WALLET, make_platform
 
-from controller.services import sessions
+from controller.services.sessions import facade as sessions
 
 pytestmark = pytest.mark.integration
 HERE = Path(__file__).parent

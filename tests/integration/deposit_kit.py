@@ -9,8 +9,10 @@ from sqlalchemy import text
 from sqlmodel import select
 
 from controller.models import ChainCursor, MoneyEvent
-from controller.services import alerts, deposits, ledger
+from controller.services import alerts
+from controller.services.deposits import of_wallet as deposits
 from controller.services.deps import Deps
+from controller.services.money import ledger
 
 HOUR = 3_600_000
 BASE_ID = 8453

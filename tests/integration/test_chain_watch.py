@@ -14,8 +14,9 @@ from reader_kit import settings_for
 from controller.adapters.chain import Web3Chain
 from controller.errors import ChainUnavailable
 from controller.models import ChainCursor
-from controller.services import deposits, ledger
+from controller.services.deposits import of_wallet as deposits
 from controller.services.deps import Deps
+from controller.services.money import ledger
 
 pytestmark = pytest.mark.integration
 HOUR = 3_600_000

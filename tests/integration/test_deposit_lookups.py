@@ -13,7 +13,8 @@ from sqlmodel import SQLModel, select
 
 from controller.errors import ChainUnavailable, DepositNotFound, NothingForUs, UnsupportedToken
 from controller.models import MoneyEvent, OperatorAlert, SentTransaction
-from controller.services import alerts, deposits
+from controller.services import alerts
+from controller.services.deposits import of_wallet as deposits
 
 pytestmark = pytest.mark.integration
 

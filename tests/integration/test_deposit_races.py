@@ -13,8 +13,9 @@ from fakes import ALICE, ETHER, FakeChain, make_deps, make_settings, payment
 from sqlalchemy import event, text
 
 from controller.adapters.database import PostgresDatabase
-from controller.services import deposits, ledger
+from controller.services.deposits import of_wallet as deposits
 from controller.services.deps import Deps
+from controller.services.money import ledger
 
 pytestmark = pytest.mark.integration
 

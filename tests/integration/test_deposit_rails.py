@@ -11,7 +11,9 @@ from fakes import ALICE, BOB, ETHER, POOL, REVENUE, FakeChain, make_deps, make_s
 from controller.domain.deposits import NOBODY
 from controller.errors import ChainUnavailable
 from controller.models import Wallet
-from controller.services import deposits, ledger, quotes_offer
+from controller.services.deposits import of_wallet as deposits
+from controller.services.money import ledger
+from controller.services.pricing import quotes_offer
 
 pytestmark = pytest.mark.integration
 

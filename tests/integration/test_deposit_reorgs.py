@@ -13,8 +13,9 @@ from controller.errors import (
     NothingForUs,
 )
 from controller.models import MoneyEvent
-from controller.services import deposits, ledger
-from controller.services.deposits_watch import OTHER_CHAIN, PAST_FINAL, TOO_DEEP
+from controller.services.deposits import of_wallet as deposits
+from controller.services.deposits.watch import OTHER_CHAIN, PAST_FINAL, TOO_DEEP
+from controller.services.money import ledger
 
 pytestmark = pytest.mark.integration
 

@@ -11,8 +11,8 @@ from fakes import BOB, FakeChain, make_deps, payment
 
 from controller.cli import ledger_chain
 from controller.errors import BadInput
-from controller.services import deposits
-from controller.services.deposits_resume import plan, resume
+from controller.services.deposits import of_wallet as deposits
+from controller.services.deposits.resume import plan, resume
 
 pytestmark = pytest.mark.integration
 

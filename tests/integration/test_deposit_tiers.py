@@ -11,7 +11,8 @@ from fakes import ALICE, ETHER, FakeChain, make_deps, make_settings, payment
 from controller.errors import (
     StateForgotten,
 )
-from controller.services import deposits, ledger
+from controller.services.deposits import of_wallet as deposits
+from controller.services.money import ledger
 
 pytestmark = pytest.mark.integration
 

@@ -16,7 +16,8 @@ from controller.errors import (
     TransactionFailed,
 )
 from controller.models import MoneyEvent, MoneyEventTransition
-from controller.services import deposits, ledger
+from controller.services.deposits import of_wallet as deposits
+from controller.services.money import ledger
 
 pytestmark = pytest.mark.integration
 

@@ -20,11 +20,12 @@ from controller.errors import (
     UnsupportedToken,
 )
 from controller.models import ChainCursor
-from controller.services import deposits, ledger
-from controller.services.audit_deposits import recomputed
-from controller.services.deposits_watch import OTHER_CHAIN
-from controller.services.rate_board import RateBoard
-from controller.services.rates import rates
+from controller.services.deposits import of_wallet as deposits
+from controller.services.deposits.watch import OTHER_CHAIN
+from controller.services.money import ledger
+from controller.services.money.audit_deposits import recomputed
+from controller.services.pricing.rate_board import RateBoard
+from controller.services.pricing.rates import rates
 
 pytestmark = pytest.mark.integration
 

@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from controller.domain.ledger import Posting, user_account
 from controller.errors import JournalConflict, NotEnoughCredit
 from controller.models import GpuSession, UsageWindow, Wallet
-from controller.services import ledger
+from controller.services.money import ledger
 
 pytestmark = pytest.mark.integration
 

@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from controller.cli import ledger as command
 from controller.cli import ledger_entries, ledger_suspense
-from controller.services import deposits
+from controller.services.deposits import of_wallet as deposits
 
 pytestmark = pytest.mark.integration
 

@@ -16,7 +16,7 @@ from controller.adapters.database import PostgresDatabase
 from controller.migrations import __main__ as command
 from controller.migrations import migrate, pending
 from controller.models import metadata
-from controller.services.ledger import Posting, post
+from controller.services.money.ledger import Posting, post
 
 pytestmark = pytest.mark.integration
 

@@ -24,8 +24,9 @@ from controller.errors import (
     TooManyQuotes,
 )
 from controller.models import MoneyEvent, Quote, Wallet
-from controller.services import deposits, quotes, quotes_offer
+from controller.services.deposits import of_wallet as deposits
 from controller.services.deps import Deps
+from controller.services.pricing import quotes, quotes_offer
 
 pytestmark = pytest.mark.integration
 MINIMUM = 5 * 10**14  # 0.0005 ETH: a dollar, an hour at 2000

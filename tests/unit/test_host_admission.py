@@ -13,7 +13,7 @@ from ansible_collections.axonos.platform.plugins.plugin_utils.host_source import
 from controller.adapters.convergence import given
 from controller.adapters.ssh_hosts import SshHosts, fingerprint
 from controller.errors import BadInput, HostKeyRefused
-from controller.services.host_admission import Wanted, trust
+from controller.services.hosts.admission import Wanted, trust
 from controller.services.ports_hosts import SeenGpu
 
 ROOT = Path(__file__).resolve().parents[2]

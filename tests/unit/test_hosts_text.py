@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from controller.cli.hosts_text import gpu_counts
-from controller.services.hosts import GpuView, HostView
+from controller.services.hosts.registry import GpuView, HostView
 
 
 def host(*models: str, simulated: bool = False) -> HostView:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.errors import BadSshKey
-from controller.services.public_keys import MAX_KEY_CHARS, read_key
+from controller.services.shells.public_keys import MAX_KEY_CHARS, read_key
 
 
 def line_of(private) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from controller.services.statement import StatementEntry
+from controller.services.money.statement import StatementEntry
 from controller.web.statement_words import readable, safe_cell
 
 TX = "0x" + "7" * 58 + "abcdef"

@@ -31,8 +31,9 @@ from controller.adapters.chain import Web3Chain  # noqa: E402
 from controller.adapters.clock import SystemClock  # noqa: E402
 from controller.adapters.database import PostgresDatabase  # noqa: E402
 from controller.migrations import migrate  # noqa: E402
-from controller.services import deposits, hosts  # noqa: E402
+from controller.services.deposits import of_wallet as deposits  # noqa: E402
 from controller.services.deps import Deps  # noqa: E402
+from controller.services.hosts import registry as hosts  # noqa: E402
 from controller.settings import Settings  # noqa: E402
 
 GOALS = {

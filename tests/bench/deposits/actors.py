@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from controller.errors import AxonosError, Unavailable
-from controller.services import deposits
+from controller.services.deposits import of_wallet as deposits
 from controller.services.deps import Deps
 from deposits.chain import Sent, address
 from deposits.scene import Case, Mode, Play, watch_all

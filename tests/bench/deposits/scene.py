@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from controller.adapters.chain import Web3Chain
 from controller.errors import Unavailable
-from controller.services import deposits
+from controller.services.deposits import of_wallet as deposits
 from controller.services.deps import Deps
 from deposits.chain import ManualChain, Sent
 from deposits.node import in_place_of_http

@@ -12,7 +12,9 @@ from sqlmodel import select
 
 from controller.adapters.chain import Web3Chain
 from controller.models import ChainCursor
-from controller.services import deposits_events, deposits_settle, deposits_watch
+from controller.services.deposits import events as deposits_events
+from controller.services.deposits import settle as deposits_settle
+from controller.services.deposits import watch as deposits_watch
 from controller.services.ports import BlockMoney
 from deposits.cases.table import CASES
 from deposits.oracle.judge import judge

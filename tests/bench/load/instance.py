@@ -22,8 +22,8 @@ from toml_kit import write_toml
 
 from controller.adapters.database import PostgresDatabase
 from controller.models import Gpu, GpuSession, Host, Slot, Wallet, WebSession
-from controller.services import ledger
-from controller.services.wallets import hash_secret
+from controller.services.money import ledger
+from controller.services.wallets.sign_in import hash_secret
 
 ROOT = Path(__file__).resolve().parents[3]
 HOUR_MS = 3_600_000

@@ -10,8 +10,8 @@ from unittest.mock import patch
 from sqlalchemy import text
 
 from controller.domain import lifecycle, metering
-from controller.services import expiry
-from controller.services import metering as meter
+from controller.services.money import metering as meter
+from controller.services.sessions import expiry
 from meter.world import World
 
 Undo = Callable[[], None]

@@ -9,7 +9,8 @@ from postgres_kit import Cluster
 from session_kit import make_platform
 
 from controller.adapters.database import PostgresDatabase
-from controller.services import metering, sessions
+from controller.services.money import metering
+from controller.services.sessions import facade as sessions
 from meter.day import fresh_database
 from meter.stories import HOUR, Story
 from meter.world import World

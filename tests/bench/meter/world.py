@@ -22,9 +22,14 @@ from controller.adapters.database import PostgresDatabase
 from controller.errors import DatabaseUnavailable, NotYours, WrongState
 from controller.host.steady import HostClock
 from controller.models import GpuSession, Host, Slot, Wallet
-from controller.services import expiry, guard_reports, ledger, metering, reconcile, run_work, runs, sessions
 from controller.services.deps import Deps
+from controller.services.money import ledger, metering
 from controller.services.ports import RunOutcome
+from controller.services.reports import guard_reports, reconcile
+from controller.services.runs import orders as runs
+from controller.services.runs import work as run_work
+from controller.services.sessions import expiry
+from controller.services.sessions import facade as sessions
 from meter.oracle import Happened, Truth, merged
 from meter.stories import DAY, HOUR, MINUTE, Act, Story
 

@@ -33,9 +33,15 @@ from controller.adapters.clock import SystemClock
 from controller.adapters.sign_in import SiweVerifier
 from controller.app import create_app
 from controller.models import MoneyEvent, OperatorAlert, X402Payment
-from controller.services import deposits, guard_reports, hosts, ledger, placing, run_work, runs
+from controller.services.deposits import of_wallet as deposits
 from controller.services.deps import Deps
+from controller.services.hosts import registry as hosts
+from controller.services.money import ledger
 from controller.services.ports import RunOutcome
+from controller.services.queue import placing
+from controller.services.reports import guard_reports
+from controller.services.runs import orders as runs
+from controller.services.runs import work as run_work
 from controller.settings import Settings
 
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE0RDBFI1nhR6bMWCTp9Hh0AEYyjI3n3OKaKRXmCsuXo"

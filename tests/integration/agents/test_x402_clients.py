@@ -21,7 +21,7 @@ from x402.schemas.v1 import PaymentRequiredV1
 
 from controller.app import create_app
 from controller.models import PaymentAddresses
-from controller.services.public_keys import fingerprint
+from controller.services.shells.public_keys import fingerprint
 
 pytestmark = pytest.mark.integration
 ASKED = {"profile": "small", "ssh_key": KEY, "wait_s": 10}

@@ -25,8 +25,8 @@ from hostile_node import changed, error, hostile, result
 from test_x402_traps import empty
 
 from controller.models import X402Payment
-from controller.services import x402_recover
 from controller.services.deps import Deps
+from controller.services.x402 import recover as x402_recover
 
 pytestmark = pytest.mark.integration
 
@@ -89,7 +89,8 @@ def left_behind(platform: Platform, paid: dict[str, str]) -> X402Payment:
     """Sign and write down a settlement, and go no further."""
     from controller.domain.x402 import read_payload
     from controller.errors import SettlementPaused
-    from controller.services import x402_sign, x402_terms
+    from controller.services.x402 import sign as x402_sign
+    from controller.services.x402 import terms as x402_terms
 
     deps = platform.deps
     payload = read_payload(next(iter(paid.values())))

@@ -11,7 +11,7 @@ from eth_account.signers.local import LocalAccount
 from sqlalchemy import text
 from test_x402_clients import proof
 
-from controller.services import ssh_keys
+from controller.services.shells import keys as ssh_keys
 
 pytestmark = pytest.mark.integration
 THIEF = KEY.replace("IHUV", "IHUW")

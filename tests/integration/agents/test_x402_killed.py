@@ -33,7 +33,7 @@ from test_x402_clients import proof
 
 from controller.adapters.database import PostgresDatabase
 from controller.client.paying import Payer
-from controller.services import hosts
+from controller.services.hosts import registry as hosts
 
 pytestmark = pytest.mark.integration
 

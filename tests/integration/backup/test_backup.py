@@ -10,7 +10,7 @@ import pytest
 
 from controller.backup import copies, programs
 from controller.errors import BackupFailed, Refused
-from controller.services.ledger import Posting, post
+from controller.services.money.ledger import Posting, post
 
 pytestmark = pytest.mark.integration
 NOW = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)

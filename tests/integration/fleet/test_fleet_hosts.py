@@ -16,19 +16,16 @@ from pulumi_kit import PLAYBOOK, pulumi_cli
 from controller.adapters.convergence import HostConvergence
 from controller.adapters.ssh_hosts import SshHosts, fingerprint
 from controller.errors import HostKeyRefused, HostLoginRefused, HostNotConverged, HostUnreachable
-from controller.services import (
-    claims,
-    ends,
-    host_admission,
-    host_upgrade,
-    hosts,
-    image_welcome,
-    images,
-    reconcile,
-)
-from controller.services import fleet as fleets
-from controller.services.host_admission import Admitted, Wanted
-from controller.services.hosts import GpuSpec
+from controller.services.hosts import admission as host_admission
+from controller.services.hosts import fleet as fleets
+from controller.services.hosts import image_welcome, images
+from controller.services.hosts import registry as hosts
+from controller.services.hosts import upgrade as host_upgrade
+from controller.services.hosts.admission import Admitted, Wanted
+from controller.services.hosts.registry import GpuSpec
+from controller.services.queue import claims
+from controller.services.reports import reconcile
+from controller.services.sessions import ends
 from infra import engine
 from infra.errors import InfraError
 from infra.stack_config import StackConfig, stack_config

@@ -17,7 +17,7 @@ from test_shells import free_port
 from werkzeug.serving import make_server
 
 from controller.client import ApiError, Axonos
-from controller.services import sessions
+from controller.services.sessions import facade as sessions
 
 with warnings.catch_warnings():
     # web3 imports a part of websockets that warns of its end at import; nothing of ours uses it.

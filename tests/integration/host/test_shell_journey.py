@@ -12,8 +12,9 @@ from controller.guard.notify import deliver
 from controller.guard.report import parse
 from controller.host.folder import was_opened
 from controller.host.names import Slot
-from controller.services import expiry, sessions, warnings
 from controller.services.ports import RunOutcome
+from controller.services.sessions import expiry, warnings
+from controller.services.sessions import facade as sessions
 
 pytestmark = pytest.mark.integration
 

@@ -17,20 +17,14 @@ from controller.auditor import run as audit
 from controller.domain.assign_deposit import Assignment, words
 from controller.domain.deposits import NOBODY
 from controller.domain.operator_entries import Entry
-from controller.services import (
-    assignments,
-    claims,
-    deposits,
-    ends,
-    expiry,
-    ledger,
-    presence,
-    quotes_offer,
-    storage_bills,
-    suspense,
-)
-from controller.services import ledger_requests as requests
+from controller.services.deposits import of_wallet as deposits
 from controller.services.deps import Deps
+from controller.services.homes import storage_bills
+from controller.services.money import assignments, ledger, suspense
+from controller.services.money import ledger_requests as requests
+from controller.services.pricing import quotes_offer
+from controller.services.queue import claims
+from controller.services.sessions import ends, expiry, presence
 
 HOUR = 60 * MINUTE
 PAYER, THIEF = Account.from_key("0x" + "a1" * 32), Account.from_key("0x" + "b2" * 32)

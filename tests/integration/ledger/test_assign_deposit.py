@@ -14,7 +14,7 @@ from ledger_kit import HOUR, MINUTE, PAYER, THIEF, Bank, die_at_each_statement, 
 
 from controller.domain.assign_deposit import Assignment
 from controller.errors import AssignmentRefused, BadInput, ChainUnavailable, NotYours, SignInRefused
-from controller.services import assignments, ledger
+from controller.services.money import assignments, ledger
 
 pytestmark = pytest.mark.integration
 WHO = PAYER.address.lower()

@@ -22,8 +22,12 @@ from controller.adapters.sign_in import SiweVerifier
 from controller.auditor.run import Report, audit
 from controller.domain.assign_deposit import Assignment
 from controller.errors import ChainUnavailable, EntryRefused, SignInRefused
-from controller.services import assignments, claims, contract_sessions, deposits, suspense, wallets
-from controller.services import ledger_requests as requests
+from controller.services.deposits import of_wallet as deposits
+from controller.services.money import assignments, suspense
+from controller.services.money import ledger_requests as requests
+from controller.services.queue import claims
+from controller.services.wallets import contract_sessions
+from controller.services.wallets import sign_in as wallets
 
 pytestmark = pytest.mark.integration
 MAGIC_6492 = "6492" * 16

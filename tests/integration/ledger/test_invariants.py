@@ -9,7 +9,8 @@ from ledger_kit import HOUR, Bank
 from session_kit import WALLET
 from sqlalchemy import text
 
-from controller.services import alerts, invariants
+from controller.services import alerts
+from controller.services.money import invariants
 
 pytestmark = pytest.mark.integration
 
@@ -79,7 +80,7 @@ def test_old_rows_are_left_to_the_deep_audit_but_still_summed_up(bank: Bank) -> 
 def test_a_check_that_takes_too_long_is_broken_off_and_says_so(bank: Bank, monkeypatch) -> None:
     slow = text("SELECT pg_sleep(5)")
     monkeypatch.setattr(invariants, "LONGEST_S", 1)
-    monkeypatch.setattr("controller.services.audit._totals", lambda db: iter(db.execute(slow).all()))
+    monkeypatch.setattr("controller.services.money.audit._totals", lambda db: iter(db.execute(slow).all()))
     assert invariants.check_due(bank.deps) == 1
     assert last(bank)[1] is None
     assert [kind for kind, _ in open_ones(bank)] == ["journal"]

@@ -26,8 +26,11 @@ from session_kit import FakeProvisioner, FakeTickets
 from sqlalchemy import text
 
 from controller.errors import EntryRefused, NotEnoughCredit, RequestConflict, SessionAlreadyLive
-from controller.services import beats, claims, deposits, ends, expiry, metering, presence
-from controller.services import ledger_requests as requests
+from controller.services.deposits import of_wallet as deposits
+from controller.services.money import ledger_requests as requests
+from controller.services.money import metering
+from controller.services.queue import claims
+from controller.services.sessions import beats, ends, expiry, presence
 
 pytestmark = pytest.mark.integration
 LONG = "AXONOS_TEST_LONG" in os.environ

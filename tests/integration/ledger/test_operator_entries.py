@@ -13,8 +13,8 @@ from ledger_kit import CAROL, HOUR, MINUTE, die_at_each_statement, entry, watche
 from session_kit import WALLET
 
 from controller.errors import BadInput, EntryRefused, NotEnoughCredit, NotYours, RequestConflict
-from controller.services import ledger, suspense
-from controller.services import ledger_requests as requests
+from controller.services.money import ledger, suspense
+from controller.services.money import ledger_requests as requests
 
 pytestmark = pytest.mark.integration
 

@@ -13,9 +13,12 @@ from sqlalchemy import text
 from controller.auditor.run import audit
 from controller.cli import ledger_addresses
 from controller.errors import BadInput, EntryRefused, NotYours, PaymentsHeld
-from controller.services import deposits, ledger, payment_addresses, quotes_offer, site
+from controller.services import site
 from controller.services.alerts import open_alerts
-from controller.services.rate_board import HELD, RateBoard
+from controller.services.deposits import of_wallet as deposits
+from controller.services.money import ledger
+from controller.services.pricing import payment_addresses, quotes_offer
+from controller.services.pricing.rate_board import HELD, RateBoard
 from controller.worker.chain_loops import chain_loops
 
 pytestmark = pytest.mark.integration

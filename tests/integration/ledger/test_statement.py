@@ -8,8 +8,9 @@ from ledger_kit import MINUTE, Bank, entry
 from session_kit import WALLET
 
 from controller.errors import NotYours
-from controller.services import ends, expiry, ledger, presence, statement
-from controller.services import ledger_requests as requests
+from controller.services.money import ledger, statement
+from controller.services.money import ledger_requests as requests
+from controller.services.sessions import ends, expiry, presence
 
 pytestmark = pytest.mark.integration
 

@@ -10,9 +10,14 @@ from typing import Any
 from fakes import FakeClock, make_deps, make_settings
 from sqlalchemy import text
 
-from controller.services import guard_reports, hosts, ledger, metering, placing, run_work, runs
 from controller.services.deps import Deps
+from controller.services.hosts import registry as hosts
+from controller.services.money import ledger, metering
 from controller.services.ports import RunOutcome
+from controller.services.queue import placing
+from controller.services.reports import guard_reports
+from controller.services.runs import orders as runs
+from controller.services.runs import work as run_work
 
 WALLET = "0x" + "a1" * 20
 OTHER = "0x" + "b2" * 20

@@ -11,7 +11,9 @@ from session_kit import MINUTE, OTHER, WALLET, Platform
 from sqlalchemy import event
 
 from controller.errors import NotYours
-from controller.services import expiry, metering, sessions
+from controller.services.money import metering
+from controller.services.sessions import expiry
+from controller.services.sessions import facade as sessions
 
 pytestmark = pytest.mark.integration
 

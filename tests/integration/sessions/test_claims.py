@@ -9,7 +9,7 @@ import pytest
 from session_kit import MINUTE, OTHER, WALLET, make_platform
 
 from controller.errors import NotEnoughCredit, NotYours, ProfileTooLarge, SessionAlreadyLive, UnknownProfile
-from controller.services import sessions
+from controller.services.sessions import facade as sessions
 
 pytestmark = pytest.mark.integration
 

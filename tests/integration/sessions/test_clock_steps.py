@@ -8,7 +8,10 @@ import pytest
 from session_kit import MINUTE, WALLET
 
 from controller.adapters.clock import SteadyClock
-from controller.services import expiry, metering, reconcile, sessions
+from controller.services.money import metering
+from controller.services.reports import reconcile
+from controller.services.sessions import expiry
+from controller.services.sessions import facade as sessions
 from controller.worker import clock_loop
 
 pytestmark = pytest.mark.integration

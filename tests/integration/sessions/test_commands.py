@@ -12,8 +12,8 @@ from session_kit import WALLET
 
 from controller.adapters.reach import listens, url_listens
 from controller.cli import hosts, hosts_add, sessions, status
-from controller.services import pool_fill
-from controller.services import sessions as service
+from controller.services.pool import fill as pool_fill
+from controller.services.sessions import facade as service
 from controller.services.status import WORKER_NAME, with_application_name
 
 pytestmark = pytest.mark.integration

@@ -6,7 +6,9 @@ import pytest
 from fakes import ETHER, FakeChain, payment
 from session_kit import MINUTE, OTHER, WALLET, make_platform
 
-from controller.services import deposits, expiry, sessions
+from controller.services.deposits import of_wallet as deposits
+from controller.services.sessions import expiry
+from controller.services.sessions import facade as sessions
 
 pytestmark = pytest.mark.integration
 HOUR = 60 * MINUTE

@@ -8,7 +8,9 @@ import pytest
 from fakes import make_settings
 from session_kit import MINUTE, OTHER, WALLET
 
-from controller.services import reconcile, sessions, start_failures
+from controller.services.reports import reconcile
+from controller.services.sessions import facade as sessions
+from controller.services.sessions import start_failures
 
 pytestmark = pytest.mark.integration
 HOUR = 60 * MINUTE
@@ -128,7 +130,8 @@ def test_leaving_the_queue_after_a_failed_start_returns_the_hold(platform):
 
 
 def test_a_start_that_kills_its_workers_is_given_up(platform):
-    from controller.services import run_work, runs
+    from controller.services.runs import orders as runs
+    from controller.services.runs import work as run_work
 
     sessions.claim(platform.deps, WALLET, "small")
     for _ in range(run_work.MAX_ATTEMPTS):

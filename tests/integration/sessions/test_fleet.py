@@ -8,7 +8,11 @@ import pytest
 from session_kit import MINUTE, WALLET, Platform, make_platform
 
 from controller.errors import NotYours, WrongState
-from controller.services import claims, ends, fleet, home_actions, reconcile
+from controller.services.homes import actions as home_actions
+from controller.services.hosts import fleet
+from controller.services.queue import claims
+from controller.services.reports import reconcile
+from controller.services.sessions import ends
 
 
 @pytest.fixture

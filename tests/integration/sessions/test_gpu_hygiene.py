@@ -7,7 +7,11 @@ from session_kit import WALLET
 
 from controller.domain.placement import PATIENCE_MS
 from controller.errors import NotYours, WrongState
-from controller.services import gpu_hygiene, hosts, placing, reconcile, sessions
+from controller.services.hosts import gpu_hygiene
+from controller.services.hosts import registry as hosts
+from controller.services.queue import placing
+from controller.services.reports import reconcile
+from controller.services.sessions import facade as sessions
 
 pytestmark = pytest.mark.integration
 GPU = "SIM-real-0"  # its name only: the host says that its GPUs are real
@@ -112,7 +116,8 @@ def test_a_leased_gpu_is_taken_out_after_its_session(real):
 
 
 def test_a_check_that_began_before_the_gpu_was_dirty_says_nothing_about_it(real):
-    from controller.services import run_work, runs
+    from controller.services.runs import orders as runs
+    from controller.services.runs import work as run_work
 
     use(real, BUSY)
     reconcile.reconcile(real.deps)

@@ -6,7 +6,9 @@ import pytest
 from session_kit import MINUTE, WALLET
 
 from controller.errors import BadInput
-from controller.services import expiry, reconcile, sessions, warnings
+from controller.services.reports import reconcile
+from controller.services.sessions import expiry, warnings
+from controller.services.sessions import facade as sessions
 
 pytestmark = pytest.mark.integration
 HOUR = 60 * MINUTE

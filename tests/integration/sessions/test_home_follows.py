@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from session_kit import WALLET, Platform, make_platform
 
-from controller.services import claims, ends
+from controller.services.queue import claims
+from controller.services.sessions import ends
 
 BROKEN = {"code": "home_broken_off", "message": "cut", "retry": "here"}
 REFUSED = {"code": "host_unreachable", "message": "no answer", "retry": "elsewhere"}

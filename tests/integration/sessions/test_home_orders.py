@@ -19,7 +19,10 @@ from controller.errors import (
     NotYours,
     WrongState,
 )
-from controller.services import home_actions, home_moves, sessions, storage_life
+from controller.services.homes import actions as home_actions
+from controller.services.homes import moves as home_moves
+from controller.services.homes import storage_life
+from controller.services.sessions import facade as sessions
 
 pytestmark = pytest.mark.integration
 SIZE = 400 * GB  # 20 minutes an hour: 8 hours a day's worth of a wallet with little

@@ -6,8 +6,11 @@ import pytest
 from session_kit import WALLET
 
 from controller.errors import BadInput, NotYours, WrongState
-from controller.services import hosts, placing, session_admin, sessions
-from controller.services.hosts import GpuSpec
+from controller.services.hosts import registry as hosts
+from controller.services.hosts.registry import GpuSpec
+from controller.services.queue import placing
+from controller.services.sessions import admin as session_admin
+from controller.services.sessions import facade as sessions
 from controller.services.status import status
 
 pytestmark = pytest.mark.integration

@@ -10,7 +10,9 @@ from click.testing import CliRunner
 
 from controller.cli import hosts_sync
 from controller.errors import BadInput
-from controller.services import fleet, host_demand, hosts
+from controller.services.hosts import demand as host_demand
+from controller.services.hosts import fleet
+from controller.services.hosts import registry as hosts
 
 pytestmark = pytest.mark.integration
 FACTS = {"connection": "ssh", "address": "203.0.113.7", "gateway_url": "wss://x", "simulated": True}

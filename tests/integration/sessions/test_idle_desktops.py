@@ -6,7 +6,8 @@ import pytest
 from session_kit import MINUTE, OTHER, WALLET, make_platform
 
 from controller.errors import BadInput, NotYours, WrongState
-from controller.services import idle, sessions
+from controller.services.sessions import facade as sessions
+from controller.services.sessions import idle
 
 pytestmark = pytest.mark.integration
 REST = {"input": False, "cpu_percent": 2.0, "io_kib_per_s": 1.0}

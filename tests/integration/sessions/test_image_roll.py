@@ -10,7 +10,8 @@ from session_kit import OTHER, WALLET
 
 from controller.cli import image as command
 from controller.errors import BadInput, RunFailed, WrongState
-from controller.services import claims, fleet, images
+from controller.services.hosts import fleet, images
+from controller.services.queue import claims
 
 pytestmark = pytest.mark.integration
 NEW = f"sha256:{'b' * 64}"

@@ -7,7 +7,12 @@ from session_kit import MINUTE, OTHER, WALLET
 
 from controller.domain.ticket import check
 from controller.errors import WrongState
-from controller.services import expiry, ledger, metering, placing, run_work, runs, sessions, warnings
+from controller.services.money import ledger, metering
+from controller.services.queue import placing
+from controller.services.runs import orders as runs
+from controller.services.runs import work as run_work
+from controller.services.sessions import expiry, warnings
+from controller.services.sessions import facade as sessions
 
 pytestmark = pytest.mark.integration
 HOUR = 60 * MINUTE

@@ -12,17 +12,13 @@ from session_kit import MINUTE
 
 from controller.domain.lifecycle import LIVE
 from controller.errors import Refused
-from controller.services import (
-    expiry,
-    ledger,
-    metering,
-    placing,
-    reconcile,
-    run_work,
-    runs,
-    sessions,
-    warnings,
-)
+from controller.services.money import ledger, metering
+from controller.services.queue import placing
+from controller.services.reports import reconcile
+from controller.services.runs import orders as runs
+from controller.services.runs import work as run_work
+from controller.services.sessions import expiry, warnings
+from controller.services.sessions import facade as sessions
 
 pytestmark = pytest.mark.integration
 WALLETS = [f"0x{i:040x}" for i in range(1, 13)]

@@ -6,7 +6,9 @@ import pytest
 from session_kit import OTHER, WALLET, make_platform
 
 from controller.errors import ProfileTooLarge, UnknownGpuModel
-from controller.services import host_demand, hosts, sessions
+from controller.services.hosts import demand as host_demand
+from controller.services.hosts import registry as hosts
+from controller.services.sessions import facade as sessions
 
 pytestmark = pytest.mark.integration
 POLICIES = pytest.mark.parametrize("policy", ["promise", "first-fit"])

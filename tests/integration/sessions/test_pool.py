@@ -11,17 +11,14 @@ from session_kit import MINUTE, OTHER, WALLET, Platform, make_platform
 from sqlmodel import select
 
 from controller.models import Slot
-from controller.services import (
-    claims,
-    ends,
-    guard_reports,
-    pool,
-    pool_fill,
-    reconcile,
-    run_work,
-    runs,
-    sessions,
-)
+from controller.services.pool import fill as pool_fill
+from controller.services.pool import waiting as pool
+from controller.services.queue import claims
+from controller.services.reports import guard_reports, reconcile
+from controller.services.runs import orders as runs
+from controller.services.runs import work as run_work
+from controller.services.sessions import ends
+from controller.services.sessions import facade as sessions
 
 pytestmark = pytest.mark.integration
 

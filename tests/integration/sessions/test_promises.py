@@ -8,7 +8,10 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from controller.errors import NotYours, UnknownProfile, WrongState
-from controller.services import ledger, metrics, sessions, warnings
+from controller.services import metrics
+from controller.services.money import ledger
+from controller.services.sessions import facade as sessions
+from controller.services.sessions import warnings
 from controller.services.status import status
 
 pytestmark = pytest.mark.integration

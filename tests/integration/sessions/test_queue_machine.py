@@ -20,8 +20,11 @@ from sqlalchemy import text
 
 from controller.domain.queue import NO_FREE_GPUS
 from controller.errors import AxonosError
-from controller.services import expiry, ledger, runs, sessions
-from controller.services.queue_promises import counted
+from controller.services.money import ledger
+from controller.services.queue.promises import counted
+from controller.services.runs import orders as runs
+from controller.services.sessions import expiry
+from controller.services.sessions import facade as sessions
 
 pytestmark = pytest.mark.integration
 WALLETS = ["0x" + f"{n:02x}" * 20 for n in range(0xA1, 0xA8)]

@@ -8,7 +8,8 @@ import pytest
 from session_kit import MINUTE, OTHER, WALLET
 
 from controller.errors import NotYours, SessionAlreadyLive, WrongState
-from controller.services import expiry, sessions
+from controller.services.sessions import expiry
+from controller.services.sessions import facade as sessions
 
 pytestmark = pytest.mark.integration
 HOUR = 60 * MINUTE

@@ -15,9 +15,12 @@ import pytest
 from session_kit import WALLET
 
 from controller.errors import DatabaseUnavailable
-from controller.services import run_outcomes, run_work, runs, sessions
 from controller.services.ports import RunOutcome
-from controller.services.run_figures import run_figures
+from controller.services.runs import orders as runs
+from controller.services.runs import outcomes as run_outcomes
+from controller.services.runs import work as run_work
+from controller.services.runs.figures import run_figures
+from controller.services.sessions import facade as sessions
 
 pytestmark = pytest.mark.integration
 

@@ -21,19 +21,15 @@ from sqlalchemy import text
 
 from controller.domain.placement import PATIENCE_MS
 from controller.errors import AxonosError
-from controller.services import (
-    expiry,
-    hosts,
-    metering,
-    placing,
-    reconcile,
-    run_work,
-    runs,
-    sessions,
-    start_failures,
-    warnings,
-)
+from controller.services.hosts import registry as hosts
+from controller.services.money import metering
 from controller.services.ports import RunOutcome
+from controller.services.queue import placing
+from controller.services.reports import reconcile
+from controller.services.runs import orders as runs
+from controller.services.runs import work as run_work
+from controller.services.sessions import expiry, start_failures, warnings
+from controller.services.sessions import facade as sessions
 
 pytestmark = pytest.mark.integration
 WALLETS = ["0x" + f"{n:02x}" * 20 for n in (0xA1, 0xB2, 0xC3)]

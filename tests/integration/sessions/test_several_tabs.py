@@ -9,8 +9,9 @@ import pytest
 from session_kit import MINUTE, OTHER, WALLET
 
 from controller.errors import NotYours, ShownElsewhere
-from controller.services import expiry, sessions
-from controller.services.sessions import Tab
+from controller.services.sessions import expiry
+from controller.services.sessions import facade as sessions
+from controller.services.sessions.facade import Tab
 
 pytestmark = pytest.mark.integration
 FIRST, SECOND = Tab("first"), Tab("second")

@@ -8,7 +8,10 @@ import pytest
 from session_kit import WALLET, Platform, make_platform
 
 from controller.errors import HomeNotReady, WrongState
-from controller.services import home_actions, home_moves, home_views, sessions
+from controller.services.homes import actions as home_actions
+from controller.services.homes import moves as home_moves
+from controller.services.homes import views as home_views
+from controller.services.sessions import facade as sessions
 
 pytestmark = pytest.mark.integration
 

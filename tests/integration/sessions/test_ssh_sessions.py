@@ -23,8 +23,13 @@ from controller.errors import (
 )
 from controller.host.request import parse_start
 from controller.models import Slot
-from controller.services import expiry, metrics, sessions, ssh_keys, ssh_ports, statement, warnings
-from controller.services.ssh_access import written
+from controller.services import metrics
+from controller.services.money import statement
+from controller.services.sessions import expiry, warnings
+from controller.services.sessions import facade as sessions
+from controller.services.shells import keys as ssh_keys
+from controller.services.shells import ports as ssh_ports
+from controller.services.shells.access import written
 
 pytestmark = pytest.mark.integration
 

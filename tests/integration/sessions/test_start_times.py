@@ -7,7 +7,11 @@ from typing import Any
 import pytest
 from session_kit import WALLET, Platform, make_platform
 
-from controller.services import claims, ends, metrics, pool_fill, session_admin, start_times
+from controller.services import metrics
+from controller.services.pool import fill as pool_fill
+from controller.services.queue import claims
+from controller.services.sessions import admin as session_admin
+from controller.services.sessions import ends, start_times
 
 pytestmark = pytest.mark.integration
 

@@ -13,7 +13,9 @@ from session_kit import MINUTE, WALLET, Platform, make_platform
 from sqlalchemy import text
 
 from controller.auditor import run as audit
-from controller.services import ledger, sessions, statement, storage_bills
+from controller.services.homes import storage_bills
+from controller.services.money import ledger, statement
+from controller.services.sessions import facade as sessions
 from controller.web.statement_words import readable
 
 pytestmark = pytest.mark.integration

@@ -7,8 +7,10 @@ from session_kit import MINUTE, OTHER, WALLET, make_platform
 
 from controller.auditor import run as auditor
 from controller.domain.ledger import Posting
-from controller.services import expiry, invariants, ledger, sessions
-from controller.services.ledger import audit
+from controller.services.money import invariants, ledger
+from controller.services.money.ledger import audit
+from controller.services.sessions import expiry
+from controller.services.sessions import facade as sessions
 
 pytestmark = pytest.mark.integration
 

@@ -12,7 +12,8 @@ from session_kit import OTHER, WALLET, FakeProvisioner, FakeTickets, make_platfo
 from controller.adapters.clock import SystemClock
 from controller.adapters.wakeups import EVERYTHING, Wakeups
 from controller.errors import DatabaseUnavailable
-from controller.services import runs, sessions
+from controller.services.runs import orders as runs
+from controller.services.sessions import facade as sessions
 from controller.worker import worker as worker_module
 from controller.worker.worker import make_worker
 

@@ -10,7 +10,7 @@ import pytest
 from session_kit import WALLET, FakeProvisioner, FakeTickets, make_platform
 
 from controller.adapters.clock import SystemClock
-from controller.services import sessions
+from controller.services.sessions import facade as sessions
 from controller.worker.worker import make_worker
 
 pytestmark = pytest.mark.integration

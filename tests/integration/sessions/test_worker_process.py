@@ -18,7 +18,7 @@ from session_kit import WALLET, make_platform
 from toml_kit import write_toml
 
 from controller.adapters.clock import SystemClock
-from controller.services import sessions
+from controller.services.sessions import facade as sessions
 
 pytestmark = pytest.mark.integration
 ROOT = Path(__file__).resolve().parents[3]

@@ -16,9 +16,16 @@ from werkzeug.serving import make_server
 
 from controller.adapters.clock import SystemClock
 from controller.app import create_app
-from controller.services import deposits, expiry, guard_reports, hosts, metering, placing, run_work, runs
+from controller.services.deposits import of_wallet as deposits
 from controller.services.deps import Deps
+from controller.services.hosts import registry as hosts
+from controller.services.money import metering
 from controller.services.ports import RunOutcome
+from controller.services.queue import placing
+from controller.services.reports import guard_reports
+from controller.services.runs import orders as runs
+from controller.services.runs import work as run_work
+from controller.services.sessions import expiry
 from controller.settings import Local, Settings
 
 

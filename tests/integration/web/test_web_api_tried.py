@@ -22,7 +22,7 @@ from test_web_pages import deposit
 from web_kit import ALICE, ORIGIN, Site
 
 from controller.domain.scopes import SCOPES
-from controller.services import hosts
+from controller.services.hosts import registry as hosts
 
 pytestmark = pytest.mark.integration
 EXAMPLES = 8

@@ -12,7 +12,8 @@ from chainkit import anvil_fixture  # noqa: F401
 from playwright.sync_api import BrowserContext, expect
 from sqlalchemy import text
 
-from controller.services import home_moves, storage_life
+from controller.services.homes import moves as home_moves
+from controller.services.homes import storage_life
 
 pytestmark = pytest.mark.integration
 

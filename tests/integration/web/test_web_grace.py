@@ -14,8 +14,8 @@ from playwright.sync_api import BrowserContext, expect
 from sqlalchemy import text
 from test_web_browser import launch, open_desktop
 
-from controller.services import ledger
-from controller.services.ledger import Posting
+from controller.services.money import ledger
+from controller.services.money.ledger import Posting
 
 pytestmark = pytest.mark.integration
 

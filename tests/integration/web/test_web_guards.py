@@ -9,7 +9,8 @@ from sqlalchemy import event
 from web_kit import ALICE, BOB, ORIGIN, Site
 
 from controller.errors import DatabaseUnavailable, NotYours
-from controller.services import rates, sessions
+from controller.services.pricing import rates
+from controller.services.sessions import facade as sessions
 from controller.web.guarding import AGENTS, MACHINES, WITHOUT_TOKEN
 
 pytestmark = pytest.mark.integration

@@ -10,7 +10,7 @@ import pytest
 from fakes import ETHER, FakeChain, payment
 from web_kit import ALICE, BOB, Site
 
-from controller.services import deposits
+from controller.services.deposits import of_wallet as deposits
 
 pytestmark = pytest.mark.integration
 MINIMUM = 5 * 10**14

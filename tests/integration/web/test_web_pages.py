@@ -13,7 +13,7 @@ from web_kit import ALICE, BOB, Site
 
 import controller.app
 from controller.models import Host
-from controller.services import deposits
+from controller.services.deposits import of_wallet as deposits
 
 pytestmark = pytest.mark.integration
 WEB = Path(controller.app.__file__).parent / "web"

@@ -16,8 +16,10 @@ from chainkit import anvil_fixture  # noqa: F401
 from playwright.sync_api import BrowserContext, expect
 from sqlalchemy import text
 
-from controller.services import hosts, ledger, sessions
-from controller.services.ledger import Posting
+from controller.services.hosts import registry as hosts
+from controller.services.money import ledger
+from controller.services.money.ledger import Posting
+from controller.services.sessions import facade as sessions
 
 pytestmark = pytest.mark.integration
 BUSY, LARGE = "0x" + "b1" * 20, "0x" + "c2" * 20

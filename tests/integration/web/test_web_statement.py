@@ -11,7 +11,8 @@ from fakes import payment
 from web_kit import ALICE, BOB, MAGIC, Site
 
 from controller.domain.operator_entries import Entry
-from controller.services import deposits, ledger_requests
+from controller.services.deposits import of_wallet as deposits
+from controller.services.money import ledger_requests
 
 HOUR = 3_600_000
 
@@ -83,7 +84,7 @@ def test_a_payer_gives_a_deposit_away(site: Site) -> None:
 
 
 def test_a_contract_wallet_that_changes_its_mind_is_signed_out(site: Site) -> None:
-    from controller.services import contract_sessions
+    from controller.services.wallets import contract_sessions
 
     site.node.answers["eth_call"] = MAGIC
     browser = site.browser()

@@ -12,8 +12,8 @@ from web_kit import ALICE, BOB, MAGIC, ORIGIN, Browser, Site
 
 from controller.domain.scopes import SCOPES
 from controller.models import ApiToken
-from controller.services import api_tokens, contract_sessions
-from controller.services.wallets import hash_secret
+from controller.services.wallets import api_tokens, contract_sessions
+from controller.services.wallets.sign_in import hash_secret
 from controller.web.operations import operation_of
 
 pytestmark = pytest.mark.integration
@@ -268,7 +268,7 @@ def test_it_stands_in_no_log(site: Site, monkeypatch, caplog: pytest.LogCaptureF
     def fault(*_: object) -> None:
         raise ValueError("a fault of ours")
 
-    monkeypatch.setattr("controller.services.account.me", fault)
+    monkeypatch.setattr("controller.services.wallets.account.me", fault)
     assert ask(site, token, "/api/v1/me").status_code == 500
     ask(site, token + "x", "/api/v1/me")
     assert "unexpected error in GET /api/v1/me" in caplog.text

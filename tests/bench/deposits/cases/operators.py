@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from controller.models import Wallet
-from controller.services import quotes_offer
+from controller.services.pricing import quotes_offer
 from deposits import node
 from deposits.cases.payments import answered
 from deposits.cases.prices import USD, feed

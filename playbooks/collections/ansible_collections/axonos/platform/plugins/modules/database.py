@@ -110,8 +110,8 @@ def _create(url: str) -> None:
 def _register(settings: Any, host: dict[str, Any], found: Differences, check: bool) -> None:
     from controller.adapters.clock import SystemClock  # noqa: PLC0415
     from controller.adapters.database import PostgresDatabase  # noqa: PLC0415
-    from controller.services import hosts  # noqa: PLC0415
     from controller.services.deps import Deps  # noqa: PLC0415
+    from controller.services.hosts import registry as hosts  # noqa: PLC0415
 
     # Hosts need the database alone; the other ports would cost seconds of imports.
     others: dict[str, Any] = dict.fromkeys(("chains", "tickets", "sign_in", "new_id"))

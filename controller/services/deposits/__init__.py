@@ -1,0 +1,1 @@
+"""From a payment on a chain to minutes in the journal."""

@@ -1,0 +1,1 @@
+"""Desktops that wait, painted and frozen, for whoever comes."""

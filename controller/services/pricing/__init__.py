@@ -1,0 +1,1 @@
+"""What minutes cost: believed prices, holder tiers, the payment panel's rates, binding quotes."""

@@ -1,0 +1,1 @@
+"""From a claim to GPUs: who waits, what is promised, who is placed."""

@@ -1,0 +1,1 @@
+"""What hosts say of themselves, and what is believed of it."""

@@ -1,0 +1,1 @@
+"""A session's life: every change of state, what it looks like, what ends it."""

@@ -1,0 +1,1 @@
+"""Shells over SSH: keys, ports, and where they answer."""

@@ -1,0 +1,1 @@
+"""Payments by HTTP 402: settled, booked, and then whatever they are for."""
