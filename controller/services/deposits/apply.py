@@ -1,6 +1,6 @@
 """Writes the verdict on one confirmed event: credit, suspense, or a wait with its reason and alert.
 
-Works inside the transaction of `deposits_settle`, which holds the cursor; reads the database only.
+Works inside the transaction of `settle`, which holds the cursor; reads the database only.
 """
 
 from __future__ import annotations

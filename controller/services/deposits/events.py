@@ -1,7 +1,7 @@
 """Money events and their transitions: moved, booked in the journal, credited.
 
 Whoever writes here holds the chain's cursor row (`locked_cursor`), so events of one chain change one
-after another. `deposits_record` writes down what is found, `deposits_drop` takes back what is gone.
+after another. `record` writes down what is found, `drop` takes back what is gone.
 """
 
 from __future__ import annotations

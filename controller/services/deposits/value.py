@@ -1,7 +1,7 @@
 """What one confirmed money event comes to: credited, below the minimum, or kept for a reason.
 
 Price and tier are read at the deposit's own block, by its hash, never at the time of asking and never at
-another block (payments.md 0.4 and 2.5). This module only reads; `deposits_settle` writes the verdict down.
+another block (payments.md 0.4 and 2.5). This module only reads; `settle` writes the verdict down.
 """
 
 from __future__ import annotations

@@ -119,7 +119,7 @@ def fetch(db: Session, home: Home, source: str, now_ms: int, then: dict[str, str
         home: whose.
         source: where the snapshot lies.
         now_ms: server clock.
-        then: its `name`, and what follows from its arrival (`home_orders`).
+        then: its `name`, and what follows from its arrival (`orders`).
     """
     asked = {
         "source": source,

@@ -1,7 +1,7 @@
 """Desktops that wait for somebody: which there are, which a claim may take, and what taking one does.
 
 A waiting desktop has a slot like any other and leases no GPU: the GPUs it was started on stay free. Filling
-is decided in `pool_fill`, its runs end in `pool_runs`, hosts tell of it in `pool_reports`.
+is decided in `fill`, its runs end in `runs`, hosts tell of it in `reports`.
 """
 
 from __future__ import annotations

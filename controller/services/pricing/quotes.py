@@ -30,7 +30,7 @@ def honour(db: Session, event: MoneyEvent, block_time_s: int) -> dict[str, Any] 
         block_time_s: the time of its block.
 
     Returns:
-        the evidence of a credit as `deposits_value` makes it, read at the quote's own block, with `quote`.
+        the evidence of a credit as `deposits/value` makes it, read at the quote's own block, with `quote`.
     """
     paid = _paid(event, block_time_s)
     theirs = (Quote.wallet == paid.payer) & (Quote.rail == paid.asset) & (Quote.chain_id == paid.chain_id)

@@ -1,6 +1,6 @@
 """Hands free GPUs to queued claims, by the operator's policy: slots, leases and start runs.
 
-Policy `promise` is decided in `queue_plan`, `first-fit` in `domain/queue`; both start claims here.
+Policy `promise` is decided in `plan`, `first-fit` in `domain/queue`; both start claims here.
 """
 
 from __future__ import annotations

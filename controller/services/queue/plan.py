@@ -1,7 +1,7 @@
 """Policy `promise`: asks the planner, and writes its decision as starts, promises, places and guarantees.
 
 Whoever calls holds the placement lock. Sessions whose guarantee is over are only marked here: each ends in a
-transaction of its own (`queue_cuts`), since ending posts to the journal.
+transaction of its own (`cuts`), since ending posts to the journal.
 """
 
 from __future__ import annotations

@@ -148,7 +148,7 @@ def _same(slot: Known, seen: Seen) -> bool:
 
 
 def _lost(slot: Known, seen: Seen | None, at_ms: int) -> Lost | None:
-    """A desktop of the pool is no session's: `pool_reports` sees to it."""
+    """A desktop of the pool is no session's: `pool/reports` sees to it."""
     return Lost(slot.id) if slot.state == "up" and _is_lost(slot, seen, at_ms) else None
 
 
