@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
-from controller.models import Gpu, GpuSession, Host, Slot, WarmDesktop
+from controller.models import Gpu, GpuSession, Host, Run, Slot, WarmDesktop
 from controller.services.homes import moves as home_moves
 from controller.services.homes import orders as home_orders
 from controller.services.hosts import gpu_hygiene, images
@@ -19,6 +19,7 @@ from controller.settings import Settings
 GEOMETRY = "1280x800"
 PIDS_PER_GPU = 1024
 STOP_TIMEOUT_S = 30
+NEVER_UP_S = 2
 SLACK_S = 30  # Ansible itself, on a busy machine
 PROBE_TIMEOUT_S = 30
 MOVE_TIMEOUT_S = 4 * 3600  # the first time, all of a home travels
@@ -81,9 +82,25 @@ def request(db: Session, settings: Settings, taken: Taken, now_ms: int) -> dict[
     db.add(slot)
     base = {"instance": settings.instance, "slot": slot.id, "fencing_token": slot.fencing_token}
     if taken.playbook == STOP:
-        return base | {"timeout_s": STOP_TIMEOUT_S if taken.session else 0} | _gpus_to_check(db, slot)
+        return base | {"timeout_s": _patience_s(db, taken, slot)} | _gpus_to_check(db, slot)
     slot.lease_until_ms = now_ms + settings.sessions.lease_minutes * 60_000
     return base | _start_fields(db, settings, slot)
+
+
+def _patience_s(db: Session, taken: Taken, slot: Slot) -> int:
+    """How long a container may take to end by itself.
+
+    Nobody has worked in one that never came up, and its first program may be too young to hear a signal: the
+    home that it holds is not to be waited for.
+    """
+    if not taken.session:
+        return 0
+    came_up = select(Run.id).where(Run.slot_id == slot.id, Run.playbook == START, Run.state == "succeeded")
+    was_ready = select(GpuSession.id).where(
+        GpuSession.slot_id == slot.id, col(GpuSession.ready_at_ms).is_not(None)
+    )
+    up = db.exec(came_up.limit(1)).first() or db.exec(was_ready).first()
+    return STOP_TIMEOUT_S if up else NEVER_UP_S
 
 
 def _gpus_to_check(db: Session, slot: Slot) -> dict[str, Any]:

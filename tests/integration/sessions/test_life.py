@@ -11,6 +11,7 @@ from controller.services.money import ledger, metering
 from controller.services.queue import placing
 from controller.services.runs import orders as runs
 from controller.services.runs import work as run_work
+from controller.services.runs.requests import NEVER_UP_S
 from controller.services.sessions import expiry, warnings
 from controller.services.sessions import facade as sessions
 
@@ -90,6 +91,7 @@ def test_a_failing_start_bills_nothing_returns_the_hold_and_cleans_up(platform):
     assert (platform.held(), platform.balance()) == (0, HOUR)
     assert platform.gpus() == {"free": 8}
     assert [p for p, _ in platform.provisioner.requests] == ["session_start.yml", "session_stop.yml"]
+    assert platform.provisioner.requests[-1][1]["timeout_s"] == NEVER_UP_S  # nobody has worked in it
     saved = sessions.saved(platform.deps, WALLET)
     assert saved is not None
     assert saved.reason == "the desktop did not appear in time"

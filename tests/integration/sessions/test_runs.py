@@ -20,6 +20,7 @@ from controller.services.runs import orders as runs
 from controller.services.runs import outcomes as run_outcomes
 from controller.services.runs import work as run_work
 from controller.services.runs.figures import run_figures
+from controller.services.runs.requests import STOP_TIMEOUT_S
 from controller.services.sessions import facade as sessions
 
 pytestmark = pytest.mark.integration
@@ -97,6 +98,10 @@ def test_a_stop_waits_for_the_start_before_it(platform):
     stop = runs.take(platform.deps, "w")
     assert stop is not None
     assert stop.playbook == "session_stop.yml"
+    run_work.work(platform.deps, platform.provisioner, stop)
+    assert (
+        platform.provisioner.requests[-1][1]["timeout_s"] == STOP_TIMEOUT_S
+    )  # it was up: let it close its files
 
 
 def test_a_start_that_nobody_took_is_called_off(platform):
@@ -129,7 +134,7 @@ WORKER = """
 import sys, time
 sys.path[:0] = [{tests!r}, {here!r}]
 from controller.adapters.database import PostgresDatabase
-from controller.services import run_work, runs
+from controller.services.runs import orders as runs, work as run_work
 from session_kit import make_platform
 platform = make_platform(PostgresDatabase({url!r}))
 platform.clock.ms = {now}
