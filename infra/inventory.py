@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -48,11 +49,19 @@ def host_variables(host: Host, known_hosts: Path | None = None) -> dict[str, Any
         "axonos_gpus": gpus,
         "axonos_real_gpus": not host.simulated,
     }
+    if host.host_key:
+        found["ansible_control_path"] = f"%(directory)s/{_of_this_key(host)}"
     if host.key_file is not None:
         found["ansible_ssh_private_key_file"] = str(host.key_file)
     if host.homes_disk is not None:
         found["axonos_homes_disk"] = str(host.homes_disk)
     return found
+
+
+def _of_this_key(host: Host) -> str:
+    """A connection that is kept open was made with the key of its time: one for each key on record."""
+    made_with = f"{host.user}@{host.address}:{host.port} {host.host_key}"
+    return hashlib.sha256(made_with.encode()).hexdigest()[:16]
 
 
 def _declared(gpu: Gpu) -> dict[str, Any]:

@@ -30,7 +30,7 @@ def take(outcome: Outcome, event: dict[str, Any]) -> None:
         _name(outcome.changed, data, result)
     elif kind in _FAILED and not data.get("ignore_errors"):
         _name(outcome.failed, data, {})
-        said = "; ".join(filter(None, [result.get("msg"), *_item_messages(result)]))
+        said = _in_a_line("; ".join(filter(None, [result.get("msg"), *_item_messages(result)])))
         outcome.failed[-1:] = [f"{outcome.failed[-1]}: {said}" if said else outcome.failed[-1]]
 
 
@@ -44,6 +44,11 @@ def log_line(event: dict[str, Any]) -> dict[str, Any]:
     if event.get("event") in _FAILED:
         kept["message"] = str(result.get("msg", ""))[:2000]
     return {"at": event.get("created"), "event": event.get("event"), **kept, "text": event.get("stdout", "")}
+
+
+def _in_a_line(text: str) -> str:
+    """What was said, without the frames of `@` that ssh draws round what matters."""
+    return " ".join(said for line in text.splitlines() if (said := line.strip(" @")))
 
 
 def _item_messages(result: dict[str, Any]) -> list[str]:

@@ -121,7 +121,12 @@ def run(request: Request, log: TextIO) -> Outcome:
 
 def _environment(folder: Path) -> dict[str, str]:
     programs = f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}"
-    wanted = {"PATH": programs, "ANSIBLE_RETRY_FILES_ENABLED": "False", "ANSIBLE_NOCOLOR": "1"}
+    wanted = {
+        "PATH": programs,
+        "ANSIBLE_HOST_KEY_CHECKING": "True",  # ansible-runner's own default is not to look
+        "ANSIBLE_RETRY_FILES_ENABLED": "False",
+        "ANSIBLE_NOCOLOR": "1",
+    }
     config = folder / "ansible.cfg"
     return {**wanted, "ANSIBLE_CONFIG": str(config)} if config.exists() else wanted
 

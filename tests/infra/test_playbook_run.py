@@ -3,7 +3,7 @@ import base64
 import pytest
 from pulumi.dynamic.dynamic import serialize_provider
 
-from infra import playbook_run
+from infra import playbook_process, playbook_run
 from infra.content_hash import content_hash, files_hash
 from infra.desktop_image import LoadedImageProvider
 from infra.playbook_events import Outcome, log_line, take
@@ -141,3 +141,24 @@ def test_the_content_hash_sees_playbooks_imports_roles_and_variables(tmp_path):
     (tmp_path / "other.yml").write_text("[]\n")
     assert files_hash(site) in seen, "a playbook that is not imported does not count"
     assert content_hash("f", {}, {"a": 1}) != content_hash("f", {}, {"a": 2})
+
+
+def test_a_machine_with_another_key_is_told_in_a_line_without_frames():
+    frame = "@" * 59
+    said = f"Failed to connect to the host via ssh: {frame}\n@  IDENTIFICATION HAS CHANGED!   @\n{frame}\nHost key verification failed."
+    outcome = Outcome()
+    take(
+        outcome,
+        {
+            "event": "runner_on_unreachable",
+            "event_data": {"task": "T", "host": "two", "res": {"msg": said}},
+        },
+    )
+    (told,) = outcome.failed
+    assert told == (
+        "two: T: Failed to connect to the host via ssh: IDENTIFICATION HAS CHANGED! Host key verification failed."
+    )
+
+
+def test_a_run_looks_at_the_keys_of_machines(tmp_path):
+    assert playbook_process._environment(tmp_path)["ANSIBLE_HOST_KEY_CHECKING"] == "True"
