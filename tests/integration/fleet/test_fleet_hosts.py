@@ -122,7 +122,7 @@ def test_a_stack_of_machines_names_the_one_with_another_key_and_goes_on(
     assert {box.inside("cat", "/srv/greeting") for box in fleet.boxes} == {"hello"}
     fleet.box("one").inside("rm", "/srv/settings")
     (drift,) = engine.refresh(config(), cli=pulumi_cli).drift
-    assert (drift.name, drift.what) == ("site-one", ("Write the settings (/srv/settings)",))
+    assert (drift.name, drift.what) == ("site-one", ("one: Write the settings",))
     engine.destroy(config(), cli=pulumi_cli)
     assert all(box.inside("cat", "/srv/greeting") == "hello" for box in fleet.boxes), (
         "machines are left alone"
