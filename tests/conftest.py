@@ -26,7 +26,7 @@ LANES = {
     "integration/fleet": "machines",
     "integration/host": "machines",
     "integration/install": "machines",
-    "chaos": "crashes",
+    "chaos": "machines",
 }
 CHROMIUM = "/usr/bin/chromium"
 CHROMIUM_FLAGS = [
