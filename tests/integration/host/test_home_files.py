@@ -131,16 +131,16 @@ def home(place):
 
 def test_files_go_in_and_out_and_belong_to_the_homes_owner(place, home):
     data = os.urandom(3_000_000)
-    assert home.ask("mkdir", "/work")["ok"]
-    assert home.put("/work/a file", data) == {"ok": True, "done": True}
-    assert home.get("read", "work/a file") == data
-    assert home.names("/work") == {"a file": "file"}
-    seen = (place.home / "work" / "a file").stat()
+    assert home.ask("mkdir", "/results")["ok"]
+    assert home.put("/results/a file", data) == {"ok": True, "done": True}
+    assert home.get("read", "results/a file") == data
+    assert home.names("/results") == {"a file": "file"}
+    seen = (place.home / "results" / "a file").stat()
     assert (seen.st_uid, stat.S_IMODE(seen.st_mode)) == (place.config.session_uid, 0o644)
-    assert home.put("/work/a file", b"") == {"ok": True, "done": True}
-    assert home.get("read", "/work/a file") == b""
-    assert home.ask("remove", "/work")["ok"]
-    assert "work" not in home.names()
+    assert home.put("/results/a file", b"") == {"ok": True, "done": True}
+    assert home.get("read", "/results/a file") == b""
+    assert home.ask("remove", "/results")["ok"]
+    assert "results" not in home.names()
 
 
 def test_names_end_inside_the_home(place, home):
