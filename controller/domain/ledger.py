@@ -13,6 +13,7 @@ from typing import Any
 
 GPU_MS = "gpu_ms"
 FIRST_LINK = "0" * 64
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode  # ASCII only, as by default
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def link(prev_hash: str, at_ms: int, postings: Iterable[Posting]) -> str:
     digest = hashlib.sha256(f"{prev_hash}\n{at_ms}\n".encode())
     for p in sorted(postings, key=lambda p: p.key):
         row = [p.key, p.kind, p.debit, p.credit, str(p.amount), p.evidence]
-        digest.update(json.dumps(row, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode())
+        digest.update(_CANONICAL(row).encode())
         digest.update(b"\n")
     return digest.hexdigest()
 

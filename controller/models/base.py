@@ -16,6 +16,9 @@ SQLModel.metadata.naming_convention = {
     "pk": "pk_%(table_name)s",
 }
 metadata = SQLModel.metadata
+# Rows whose marks move all the time: half of each page is left free, so that a new version of a row stays on
+# its page and no index is written (PostgreSQL's heap-only tuples).
+UPDATED_IN_PLACE = {"postgresql_with": {"fillfactor": "50"}}
 
 
 def bigint(*, primary_key: bool = False, unique: bool = False, index: bool = False, **kwargs: Any) -> Any:

@@ -8,7 +8,7 @@ from sqlalchemy import CheckConstraint, Column, ForeignKeyConstraint, Index, Uni
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
-from controller.models.base import bigint
+from controller.models.base import UPDATED_IN_PLACE, bigint
 
 
 class Host(SQLModel, table=True):
@@ -52,6 +52,7 @@ class Slot(SQLModel, table=True):
         ),
         CheckConstraint("ssh_port BETWEEN 1024 AND 65535", name="ssh_port"),
         Index("uq_slot_ssh_port", "host", "ssh_port", unique=True, postgresql_where=text("state <> 'gone'")),
+        UPDATED_IN_PLACE,
     )
     id: str = Field(primary_key=True, max_length=20)
     host: str = Field(foreign_key="host.name", index=True)

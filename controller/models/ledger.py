@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import CheckConstraint, Column, Index, Numeric, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
-from controller.models.base import bigint, json_object
+from controller.models.base import UPDATED_IN_PLACE, bigint, json_object
 from controller.models.seal import seal_column, sealed
 
 
@@ -22,6 +22,7 @@ class Account(SQLModel, table=True):
     __table_args__ = (
         CheckConstraint("debits >= 0 AND credits >= 0", name="not_negative"),
         CheckConstraint("NOT floored OR credits >= debits", name="floor"),
+        UPDATED_IN_PLACE,
     )
     id: int | None = bigint(primary_key=True, default=None)
     code: str = Field(unique=True)

@@ -18,6 +18,7 @@ from sqlmodel import Field, SQLModel
 
 T = TypeVar("T", bound=type[SQLModel])
 UNSEALED = ("id", "seal")
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode  # ASCII only, as by default
 
 
 def seal_column() -> Any:
@@ -33,8 +34,7 @@ def seal_of(table: str, columns: dict[str, Any]) -> str:
         columns: its values by column; a surrogate `id` and the seal itself do not count.
     """
     kept = {name: _plain(value) for name, value in columns.items() if name not in UNSEALED}
-    text = json.dumps([table, kept], sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(_CANONICAL([table, kept]).encode()).hexdigest()
 
 
 def sealed(model: T) -> T:

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import CheckConstraint, Index, text
 from sqlmodel import Field, SQLModel
 
-from controller.models.base import bigint, json_object
+from controller.models.base import UPDATED_IN_PLACE, bigint, json_object
 
 LIVE_STATES = ("queued", "starting", "running", "grace", "ending")
 
@@ -30,6 +30,7 @@ class GpuSession(SQLModel, table=True):
             postgresql_where=text("state IN ('queued', 'starting', 'running', 'grace', 'ending')"),
         ),
         Index("uq_gpu_session_slot", "slot_id", unique=True),
+        UPDATED_IN_PLACE,
     )
     id: str = Field(primary_key=True, max_length=36)
     wallet: str = Field(foreign_key="wallet.address", index=True)

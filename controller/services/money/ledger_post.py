@@ -16,13 +16,15 @@ from sqlmodel import Session
 
 from controller.domain.ledger import FIRST_LINK, Posting, conflict, is_user, link, unit_of
 from controller.errors import JournalConflict, NotEnoughCredit
+from controller.services.columns import array
 
 JOURNAL_LOCK = 0x4A4F5552
+_JSON = json.JSONEncoder().encode
 
 _POSTED = text("""
     SELECT t.key, t.kind, d.code AS debit, c.code AS credit, t.amount
     FROM transfer t JOIN account d ON d.id = t.debit_id JOIN account c ON c.id = t.credit_id
-    WHERE t.key = ANY(:keys)""")
+    WHERE t.key = ANY(CAST(:keys AS varchar[]))""")
 _OPEN_ACCOUNTS = text("""
     INSERT INTO account (code, unit, floored, debits, credits)
     SELECT code, unit, floored, 0, 0
@@ -32,7 +34,7 @@ _OPEN_ACCOUNTS = text("""
 _LOCK_ACCOUNTS = text("""
     SELECT id, code, debits, credits, CASE WHEN code = CAST(:first AS varchar) THEN
         (SELECT hash FROM journal_batch ORDER BY id DESC LIMIT 1) END AS link
-    FROM account WHERE code = ANY(:codes) ORDER BY id FOR UPDATE""")
+    FROM account WHERE code = ANY(CAST(:codes AS varchar[])) ORDER BY id FOR UPDATE""")
 _LAST_LINK = text("SELECT hash FROM journal_batch ORDER BY id DESC LIMIT 1")
 _WRITE = text("""
     WITH batch AS (
@@ -104,7 +106,7 @@ def lock_accounts(db: Session, codes: Collection[str]) -> Accounts:
         codes: at least one. The first is best one that is in use.
     """
     lock_journal(db)
-    asked = {"codes": list(codes), "first": next(iter(codes))}
+    asked = {"codes": array(codes), "first": next(iter(codes))}
     rows = {row["code"]: row for row in db.execute(_LOCK_ACCOUNTS, asked).mappings()}
     link = next((row["link"] for row in rows.values() if row["link"]), None)
     return Accounts(rows, link or db.execute(_LAST_LINK).scalar() or FIRST_LINK)
@@ -165,7 +167,7 @@ def _checked(transfers: list[Posting]) -> dict[str, Posting]:
 def _unposted(db: Session, wanted: dict[str, Posting]) -> list[Posting]:
     if not wanted:
         return []
-    for row in db.execute(_POSTED, {"keys": list(wanted)}).mappings():
+    for row in db.execute(_POSTED, {"keys": array(wanted)}).mappings():
         before = Posting(row["key"], row["kind"], row["debit"], row["credit"], int(row["amount"]))
         if conflict(before, wanted.pop(before.key)):
             raise JournalConflict(key=before.key)
@@ -178,7 +180,11 @@ def _open_and_lock(db: Session, codes: Collection[str]) -> Accounts:
     new = sorted(set(codes) - found.by_code.keys())
     if not new:
         return found
-    opened = {"codes": new, "units": [unit_of(c) for c in new], "floored": [is_user(c) for c in new]}
+    opened = {
+        "codes": array(new),
+        "units": array(unit_of(code) for code in new),
+        "floored": array(is_user(code) for code in new),
+    }
     db.execute(_OPEN_ACCOUNTS, opened)
     return lock_accounts(db, codes)
 
@@ -194,10 +200,10 @@ def _moved(rows: dict[str, RowMapping], movements: dict[str, _Movement]) -> dict
         # Below zero is for reversals and debts only; the floor returns with the balance.
         floors.append(is_user(code) and after >= 0)
     return {
-        "ids": [rows[code]["id"] for code in movements],
-        "debited": [str(moved.debits) for moved in movements.values()],
-        "credited": [str(moved.credits) for moved in movements.values()],
-        "floored": floors,
+        "ids": array(rows[code]["id"] for code in movements),
+        "debited": array(moved.debits for moved in movements.values()),
+        "credited": array(moved.credits for moved in movements.values()),
+        "floored": array(floors),
     }
 
 
@@ -208,10 +214,10 @@ def _batch(prev: str, at_ms: int, postings: list[Posting]) -> dict[str, Any]:
 def _rows(postings: list[Posting], ids: dict[str, int]) -> dict[str, Any]:
     """The transfers as columns."""
     return {
-        "keys": [p.key for p in postings],
-        "kinds": [p.kind for p in postings],
-        "debits": [ids[p.debit] for p in postings],
-        "credits": [ids[p.credit] for p in postings],
-        "amounts": [str(p.amount) for p in postings],
-        "evidence": [json.dumps(p.evidence) for p in postings],
+        "keys": array(p.key for p in postings),
+        "kinds": array(p.kind for p in postings),
+        "debits": array(ids[p.debit] for p in postings),
+        "credits": array(ids[p.credit] for p in postings),
+        "amounts": array(p.amount for p in postings),
+        "evidence": array(_JSON(p.evidence) for p in postings),
     }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import func, text
 from sqlmodel import Session, col, select
@@ -18,6 +19,7 @@ from controller.domain.metering import Kind, Window
 from controller.models import GpuSession, Slot, UsageWindow
 from controller.models.seal import seal_of
 from controller.services import locks
+from controller.services.columns import array
 from controller.services.deps import Deps
 from controller.services.money import ledger
 from controller.services.sessions.life import life_of
@@ -139,8 +141,8 @@ def tick(deps: Deps) -> int:
         metered = _due(db, deps.settings.sessions.absence_s * 1000)
         _charge(db, metered, now)
         if metered:
-            marks = {"ids": [m.payer.id for m in metered], "marks": [m.window.to_ms for m in metered]}
-            db.connection().execute(_MOVE_MARKS, marks)
+            ids, marks = array(m.payer.id for m in metered), array(m.window.to_ms for m in metered)
+            db.connection().execute(_MOVE_MARKS, {"ids": ids, "marks": marks})
         return len(metered)
 
 
@@ -161,21 +163,22 @@ def _due(db: Session, absence_ms: int) -> list[Metered]:
     """Running sessions with something to charge, locked, in order of their ids."""
     left: dict[str, int] = {}
     due: list[Metered] = []
-    for row in db.connection().execute(_RUNNING):
-        balance = left.get(row.wallet, int(row.balance))
+    rows: Any = db.connection().execute(_RUNNING)
+    for id, wallet, profile, kind, gpus, billed_to, bill_until, closed, detached, seen, alive, balance in rows:
         life = Life(
             state="running",
-            billed_to_ms=row.billed_to_ms,
-            bill_until_ms=row.bill_until_ms,
-            closed_at_ms=row.closed_at_ms,
-            detached=row.detached,
-            seen_at_ms=row.seen_at_ms,
+            billed_to_ms=billed_to,
+            bill_until_ms=bill_until,
+            closed_at_ms=closed,
+            detached=detached,
+            seen_at_ms=seen,
         )
-        until = billable_until(life, row.last_alive_ms, absence_ms)
-        window = metering.settle(row.billed_to_ms, until, balance, row.gpus)
+        until = billable_until(life, alive, absence_ms)
+        rest = left.get(wallet, int(balance))
+        window = metering.settle(billed_to, until, rest, gpus)
         if window:
-            left[row.wallet] = balance - window.charge_gpu_ms
-            due.append(Metered(Payer(row.id, row.wallet, row.profile, row.kind, row.gpus), window))
+            left[wallet] = rest - window.charge_gpu_ms
+            due.append(Metered(Payer(id, wallet, profile, kind, gpus), window))
     return due
 
 
@@ -222,6 +225,6 @@ def _write_windows(db: Session, windows: Sequence[tuple[str, Window]]) -> None:
         }
         for session_id, window in windows
     ]
-    columns = {name: [row[name] for row in rows] for name in rows[0]}
-    seals = [seal_of("usage_window", row) for row in rows]
+    columns = {name: array(row[name] for row in rows) for name in rows[0]}
+    seals = array(seal_of("usage_window", row) for row in rows)
     db.connection().execute(_WRITE_WINDOWS, {**columns, "seal": seals})
