@@ -49,6 +49,8 @@ class Transfer(SQLModel, table=True):
     __table_args__ = (
         CheckConstraint("amount > 0", name="positive"),
         CheckConstraint("debit_id <> credit_id", name="two_sides"),
+        # Nobody asks when time was used by the journal: `usage_window` says so.
+        Index("ix_transfer_at_ms", "at_ms", postgresql_where=text("kind <> 'use'")),
     )
     id: int | None = bigint(primary_key=True, default=None)
     key: str = Field(unique=True)
@@ -56,7 +58,7 @@ class Transfer(SQLModel, table=True):
     debit_id: int = bigint(foreign_key="account.id", index=True)
     credit_id: int = bigint(foreign_key="account.id", index=True)
     amount: int = Field(sa_column=Column(Numeric(78, 0), nullable=False))
-    at_ms: int = bigint(index=True)
+    at_ms: int = bigint()
     batch_id: int = bigint(foreign_key="journal_batch.id", index=True)
     evidence: dict[str, Any] = json_object()
 

@@ -15,6 +15,7 @@ from controller.errors import SettingsInvalid
 from controller.services.pricing import payment_addresses
 from controller.services.status import WORKER_NAME, with_application_name
 from controller.settings import load_settings
+from controller.worker import collector
 from controller.worker.worker import make_worker
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ def main() -> int:
         signal.signal(number, lambda *_: stopping.set())
     provisioner = AnsibleProvisioner(settings.playbooks_dir, settings.state_dir)
     worker = make_worker(deps, provisioner, stopping, Wakeups(settings.database.url))
+    collector.calm()
     log.info("worker of instance %s starts, %s loops", settings.instance, len(worker.loops))
     log.info("%s", payment_addresses.told(settings))
     left = worker.serve()

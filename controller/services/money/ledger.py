@@ -15,7 +15,7 @@ from controller.domain.ledger import Posting, user_account
 from controller.errors import NotEnoughCredit
 from controller.models import Hold
 from controller.services.money.audit import audit, problems
-from controller.services.money.ledger_post import Accounts, lock_accounts, lock_journal, post
+from controller.services.money.ledger_post import Accounts, Sums, lock_accounts, lock_journal, post
 from controller.services.money.statement import StatementLine, statement, statement_lines
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "Balance",
     "Posting",
     "StatementLine",
+    "Sums",
     "audit",
     "balance",
     "hold",

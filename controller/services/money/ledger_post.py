@@ -9,14 +9,15 @@ import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from decimal import Decimal
+from typing import Any, NamedTuple
 
-from sqlalchemy import RowMapping, text
+from sqlalchemy import text
 from sqlmodel import Session
 
 from controller.domain.ledger import FIRST_LINK, Posting, conflict, is_user, link, unit_of
 from controller.errors import JournalConflict, NotEnoughCredit
-from controller.services.columns import array
+from controller.services.columns import numbers, words
 
 JOURNAL_LOCK = 0x4A4F5552
 _JSON = json.JSONEncoder().encode
@@ -53,20 +54,32 @@ _WRITE = text("""
     ORDER BY n.place""")
 
 
+class Sums(NamedTuple):
+    """An account's row: what was ever taken from it and given to it."""
+
+    id: int
+    debits: Decimal
+    credits: Decimal
+
+    @property
+    def left(self) -> int:
+        return int(self.credits - self.debits)
+
+
 @dataclass(frozen=True)
 class Accounts:
-    """Accounts that are locked until the transaction ends, and the journal's newest link.
+    """Accounts that cannot move until the transaction ends, and the journal's newest link.
 
     An account that was never used is not among them.
     """
 
-    by_code: dict[str, RowMapping]
+    by_code: dict[str, Sums]
     link: str
 
     def balance(self, code: str) -> int:
         """What is left of an account; 0 where it was never used."""
         row = self.by_code.get(code)
-        return int(row["credits"] - row["debits"]) if row else 0
+        return row.left if row else 0
 
 
 @dataclass
@@ -106,10 +119,11 @@ def lock_accounts(db: Session, codes: Collection[str]) -> Accounts:
         codes: at least one. The first is best one that is in use.
     """
     lock_journal(db)
-    asked = {"codes": array(codes), "first": next(iter(codes))}
-    rows = {row["code"]: row for row in db.execute(_LOCK_ACCOUNTS, asked).mappings()}
-    link = next((row["link"] for row in rows.values() if row["link"]), None)
-    return Accounts(rows, link or db.execute(_LAST_LINK).scalar() or FIRST_LINK)
+    asked = {"codes": words(codes), "first": next(iter(codes))}
+    rows = db.execute(_LOCK_ACCOUNTS, asked).all()
+    sums = {row.code: Sums(row.id, row.debits, row.credits) for row in rows}
+    link = next((row.link for row in rows if row.link), None)
+    return Accounts(sums, link or db.execute(_LAST_LINK).scalar() or FIRST_LINK)
 
 
 def post(
@@ -128,7 +142,8 @@ def post(
         db: the transaction that carries the batch.
         at_ms: the instant written to every transfer.
         transfers: what to move; empty is allowed.
-        accounts: as just locked, with nothing posted since; else they are locked here.
+        accounts: as just locked, or read under the journal's lock, with nothing posted since; else they
+            are locked here.
         are_new: whoever calls holds what the keys are made of, so none was posted before and none is looked
             up; one that was all the same is refused by the table, with everything else of the transaction.
 
@@ -149,7 +164,7 @@ def post(
     if accounts is None or movements.keys() - accounts.by_code.keys():
         accounts = _open_and_lock(db, movements)
     moved = _moved(accounts.by_code, movements)
-    ids = {code: row["id"] for code, row in accounts.by_code.items()}
+    ids = {code: row.id for code, row in accounts.by_code.items()}
     db.execute(_WRITE, moved | _batch(accounts.link, at_ms, fresh) | _rows(fresh, ids))
     return [p.key for p in fresh]
 
@@ -167,7 +182,7 @@ def _checked(transfers: list[Posting]) -> dict[str, Posting]:
 def _unposted(db: Session, wanted: dict[str, Posting]) -> list[Posting]:
     if not wanted:
         return []
-    for row in db.execute(_POSTED, {"keys": array(wanted)}).mappings():
+    for row in db.execute(_POSTED, {"keys": words(wanted)}).mappings():
         before = Posting(row["key"], row["kind"], row["debit"], row["credit"], int(row["amount"]))
         if conflict(before, wanted.pop(before.key)):
             raise JournalConflict(key=before.key)
@@ -181,29 +196,29 @@ def _open_and_lock(db: Session, codes: Collection[str]) -> Accounts:
     if not new:
         return found
     opened = {
-        "codes": array(new),
-        "units": array(unit_of(code) for code in new),
-        "floored": array(is_user(code) for code in new),
+        "codes": words(new),
+        "units": words(unit_of(code) for code in new),
+        "floored": numbers(is_user(code) for code in new),
     }
     db.execute(_OPEN_ACCOUNTS, opened)
     return lock_accounts(db, codes)
 
 
-def _moved(rows: dict[str, RowMapping], movements: dict[str, _Movement]) -> dict[str, Any]:
+def _moved(rows: dict[str, Sums], movements: dict[str, _Movement]) -> dict[str, Any]:
     """How the accounts move, as columns; raises NotEnoughCredit."""
     floors = []
     for code, moved in movements.items():
-        before = rows[code]["credits"] - rows[code]["debits"]
+        before = rows[code].left
         after = before + moved.credits - moved.debits
         if is_user(code) and after < min(before, 0) and not moved.may_overdraw:
-            raise NotEnoughCredit(available_gpu_ms=int(before))
+            raise NotEnoughCredit(available_gpu_ms=before)
         # Below zero is for reversals and debts only; the floor returns with the balance.
         floors.append(is_user(code) and after >= 0)
     return {
-        "ids": array(rows[code]["id"] for code in movements),
-        "debited": array(moved.debits for moved in movements.values()),
-        "credited": array(moved.credits for moved in movements.values()),
-        "floored": array(floors),
+        "ids": numbers(rows[code].id for code in movements),
+        "debited": numbers(moved.debits for moved in movements.values()),
+        "credited": numbers(moved.credits for moved in movements.values()),
+        "floored": numbers(floors),
     }
 
 
@@ -214,10 +229,10 @@ def _batch(prev: str, at_ms: int, postings: list[Posting]) -> dict[str, Any]:
 def _rows(postings: list[Posting], ids: dict[str, int]) -> dict[str, Any]:
     """The transfers as columns."""
     return {
-        "keys": array(p.key for p in postings),
-        "kinds": array(p.kind for p in postings),
-        "debits": array(ids[p.debit] for p in postings),
-        "credits": array(ids[p.credit] for p in postings),
-        "amounts": array(p.amount for p in postings),
-        "evidence": array(_JSON(p.evidence) for p in postings),
+        "keys": words(p.key for p in postings),
+        "kinds": words(p.kind for p in postings),
+        "debits": numbers(ids[p.debit] for p in postings),
+        "credits": numbers(ids[p.credit] for p in postings),
+        "amounts": numbers(p.amount for p in postings),
+        "evidence": words(_JSON(p.evidence) for p in postings),
     }

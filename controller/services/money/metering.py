@@ -19,7 +19,7 @@ from controller.domain.metering import Kind, Window
 from controller.models import GpuSession, Slot, UsageWindow
 from controller.models.seal import seal_of
 from controller.services import locks
-from controller.services.columns import array
+from controller.services.columns import numbers, words
 from controller.services.deps import Deps
 from controller.services.money import ledger
 from controller.services.sessions.life import life_of
@@ -30,10 +30,10 @@ _RUNNING = text(
     """
     SELECT s.id, s.wallet, s.profile, s.kind, s.gpus, s.billed_to_ms, s.bill_until_ms, s.closed_at_ms,
            s.detached, s.seen_at_ms,
-           slot.last_alive_ms, coalesce(a.credits - a.debits, 0) AS balance
+           slot.last_alive_ms, a.id, a.debits, a.credits
     FROM gpu_session s
     JOIN slot ON slot.id = s.slot_id
-    LEFT JOIN account a ON a.code = 'user:' || s.wallet
+    JOIN account a ON a.code = 'user:' || s.wallet
     WHERE s.state = 'running' AND slot.last_alive_ms > s.billed_to_ms
     ORDER BY s.id FOR NO KEY UPDATE OF s SKIP LOCKED
     """
@@ -137,11 +137,11 @@ def tick(deps: Deps) -> int:
     with deps.database.begin() as db:
         if not locks.only_one(db, "tick"):
             return 0
-        ledger.lock_journal(db)
-        metered = _due(db, deps.settings.sessions.absence_s * 1000)
-        _charge(db, metered, now)
+        accounts = ledger.lock_accounts(db, (USED,))
+        metered = _due(db, accounts, deps.settings.sessions.absence_s * 1000)
+        _charge(db, metered, now, accounts)
         if metered:
-            ids, marks = array(m.payer.id for m in metered), array(m.window.to_ms for m in metered)
+            ids, marks = words(m.payer.id for m in metered), numbers(m.window.to_ms for m in metered)
             db.connection().execute(_MOVE_MARKS, {"ids": ids, "marks": marks})
         return len(metered)
 
@@ -159,26 +159,31 @@ def billed_gpu_ms(db: Session, session_id: str) -> int:
     return int(db.exec(query).one() or 0)
 
 
-def _due(db: Session, absence_ms: int) -> list[Metered]:
-    """Running sessions with something to charge, locked, in order of their ids."""
+def _due(db: Session, accounts: ledger.Accounts, absence_ms: int) -> list[Metered]:
+    """Running sessions with something to charge, locked, in order of their ids.
+
+    Their wallets' accounts are put among `accounts`: under the journal's lock nothing is posted.
+    """
     left: dict[str, int] = {}
     due: list[Metered] = []
-    rows: Any = db.connection().execute(_RUNNING)
-    for id, wallet, profile, kind, gpus, billed_to, bill_until, closed, detached, seen, alive, balance in rows:
+    rows: Any = db.connection().execute(_RUNNING).all()
+    for name, wallet, profile, kind, gpus, mark, bill_until, closed, detached, seen, alive, *sums in rows:
         life = Life(
             state="running",
-            billed_to_ms=billed_to,
+            billed_to_ms=mark,
             bill_until_ms=bill_until,
             closed_at_ms=closed,
             detached=detached,
             seen_at_ms=seen,
         )
         until = billable_until(life, alive, absence_ms)
-        rest = left.get(wallet, int(balance))
-        window = metering.settle(billed_to, until, rest, gpus)
+        account = ledger.Sums(*sums)
+        rest = left.get(wallet, account.left)
+        window = metering.settle(mark, until, rest, gpus)
         if window:
+            accounts.by_code[user_account(wallet)] = account
             left[wallet] = rest - window.charge_gpu_ms
-            due.append(Metered(Payer(id, wallet, profile, kind, gpus), window))
+            due.append(Metered(Payer(name, wallet, profile, kind, gpus), window))
     return due
 
 
@@ -214,17 +219,28 @@ def _posting(metered: Metered) -> ledger.Posting:
 
 def _write_windows(db: Session, windows: Sequence[tuple[str, Window]]) -> None:
     """One statement for any number of windows; a used one names its transfer."""
-    rows = [
-        {
-            "session_id": session_id,
-            "from_ms": window.from_ms,
-            "to_ms": window.to_ms,
-            "gpus": window.gpus,
-            "kind": window.kind,
-            "transfer_key": use_key(session_id, window.from_ms) if window.kind == "used" else None,
-        }
-        for session_id, window in windows
+    keys = [use_key(owner, w.from_ms) if w.kind == "used" else None for owner, w in windows]
+    seals = [
+        seal_of(
+            "usage_window",
+            {
+                "session_id": owner,
+                "from_ms": w.from_ms,
+                "to_ms": w.to_ms,
+                "gpus": w.gpus,
+                "kind": w.kind,
+                "transfer_key": key,
+            },
+        )
+        for (owner, w), key in zip(windows, keys, strict=True)
     ]
-    columns = {name: array(row[name] for row in rows) for name in rows[0]}
-    seals = array(seal_of("usage_window", row) for row in rows)
-    db.connection().execute(_WRITE_WINDOWS, {**columns, "seal": seals})
+    columns = {
+        "session_id": words(owner for owner, _ in windows),
+        "from_ms": numbers(w.from_ms for _, w in windows),
+        "to_ms": numbers(w.to_ms for _, w in windows),
+        "gpus": numbers(w.gpus for _, w in windows),
+        "kind": words(w.kind for _, w in windows),
+        "transfer_key": words(keys),
+        "seal": words(seals),
+    }
+    db.connection().execute(_WRITE_WINDOWS, columns)

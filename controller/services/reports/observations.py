@@ -15,7 +15,7 @@ from controller.domain.metering import proof_of_life
 from controller.models import GpuSession, Slot
 from controller.services.deps import Deps
 from controller.services.pool import reports as pool_reports
-from controller.services.sessions import ends, life
+from controller.services.sessions import ends, expiry, life
 from controller.services.sessions.end_words import DESKTOP_GONE
 
 CLOCK_STEP_MS = 1_000
@@ -168,6 +168,8 @@ def _end_lost(deps: Deps, loss: Lost) -> None:
             return
         now = deps.clock.now_ms()
         if row.state in ("running", "grace"):
-            ends.begin_end(db, row, slot.last_alive_ms or 0, DESKTOP_GONE, now)
+            # A lease ends with grace: the guard may have stopped the container a moment before we looked.
+            if row.state == "running" or not expiry.end_if_due(deps, db, row, now):
+                ends.begin_end(db, row, slot.last_alive_ms or 0, DESKTOP_GONE, now)
         else:
             ends.stop_slot(db, slot.id, row.id, now)

@@ -73,7 +73,7 @@ def _look_at(deps: Deps, session_id: str) -> bool:
         if _give_up(deps, db, row, now):
             return True
         changed = _exhaust(deps, db, row, now) or _resume(db, row, now)
-        return _end_if_due(deps, db, row, now) or changed
+        return end_if_due(deps, db, row, now) or changed
 
 
 def _give_up(deps: Deps, db: Session, row: GpuSession, now: int) -> bool:
@@ -98,7 +98,8 @@ def _limits(deps: Deps) -> dict[str, int]:
     return {"reconnect_ms": limits.reconnect_window_s * 1000, "absence_ms": limits.absence_s * 1000}
 
 
-def _end_if_due(deps: Deps, db: Session, row: GpuSession, now: int) -> bool:
+def end_if_due(deps: Deps, db: Session, row: GpuSession, now: int) -> bool:
+    """End a locked session whose time is up by itself; whether it was."""
     due = lifecycle.due(life.life_of(row), now, **_limits(deps))
     if due:
         ends.begin_end(db, row, due[0], due[1], now)

@@ -2,6 +2,7 @@
 
 The rules, in the product's own words: wall clock times GPUs, from ready to the earliest of the End click, a close
 beacon nobody took back within 45 s, three unwatched minutes, the last proof of life; nothing beyond the balance.
+A host that was not heard for the 15 minutes of a lease has stopped its desktops, and their sessions end.
 Grace begins at the very instant the balance is used up and lasts two hours, once for each deposit.
 """
 
@@ -18,7 +19,7 @@ import psycopg
 
 RECONNECT_MS, ABSENCE_MS, GRACE_MS, MINUTE, IN_FLIGHT_MS = 45_000, 180_000, 7_200_000, 60_000, 2_000
 NEVER = 1 << 62
-RANK = {"proof": 1, "missing": 2, "look": 3, "stopped": 4}
+RANK = {"proof": 1, "missing": 2, "look": 3, "lost": 4, "stopped": 5}
 
 
 @dataclass
@@ -96,6 +97,9 @@ class Truth:
         elif self.mode == "grace" and self.balance >= self.told.gpus * MINUTE:
             self._free(at)
             self.mode, self.grace_until = "run", NEVER
+        self._due(at)
+
+    def _due(self, at: int) -> None:
         if self.mode not in ("run", "grace"):
             return
         if self.closed + RECONNECT_MS <= at:
@@ -136,7 +140,12 @@ class Truth:
         if self.mode in ("run", "grace"):
             self._over(at)
 
-    def _missing(self, _at: int, _amount: int) -> None:
+    def _missing(self, at: int, _amount: int) -> None:
+        if self.mode == "grace":  # a lease ends with it
+            self._due(at)
+        self._lost(at, 0)
+
+    def _lost(self, _at: int, _amount: int) -> None:
         if self.mode in ("run", "grace"):
             self._over(self.proof)
 
@@ -154,7 +163,7 @@ def merged(told: Happened, proofs: list[int], looks: list[int], alive_until: int
     begin = bisect_left(proofs, told.ready_ms)
     shared = [(at, "proof", 0) for at in proofs[begin:] if at < alive_until]
     shared += [(at, "look", 0) for at in looks if at >= told.ready_ms]
-    # At one instant people act first, then hosts report, then clocks are looked at, then stops come through.
+    # At one instant people act first, then hosts report, then clocks and leases are looked at, then stops come through.
     return Happened(
         told.session,
         told.wallet,

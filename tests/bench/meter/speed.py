@@ -11,6 +11,7 @@ from session_kit import make_platform
 from controller.adapters.database import PostgresDatabase
 from controller.services.money import metering
 from controller.services.sessions import facade as sessions
+from controller.worker import collector
 from meter.day import fresh_database
 from meter.stories import HOUR, Story
 from meter.world import World
@@ -25,6 +26,7 @@ def tick_ms(cluster: Cluster, count: int) -> list[int]:
         world = World(url, rich, seed=1)
         took = []
         world.start(rich)
+        collector.calm()  # as a worker does
         for _ in range(TICKS):
             world.true_ms += 20_000  # in all less than the absence an unwatched desktop is given
             world.reports()

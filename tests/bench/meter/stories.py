@@ -6,6 +6,7 @@ import random
 from dataclasses import dataclass, field
 
 SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
+BEGAN_MS = 1_800_000_000_000  # epoch milliseconds at which the day begins
 RECONNECT_MS, ABSENCE_MS = 45 * SECOND, 180 * SECOND
 
 # What a person does at an instant: (ms since the day began, verb, amount in GPU-ms for a credit).

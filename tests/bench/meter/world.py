@@ -9,7 +9,7 @@ import random
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,6 @@ from sqlalchemy import event, text
 from controller.adapters.clock import SteadyClock
 from controller.adapters.database import PostgresDatabase
 from controller.errors import DatabaseUnavailable, NotYours, WrongState
-from controller.host.steady import HostClock
 from controller.models import GpuSession, Host, Slot, Wallet
 from controller.services.deps import Deps
 from controller.services.money import ledger, metering
@@ -30,10 +29,11 @@ from controller.services.runs import orders as runs
 from controller.services.runs import work as run_work
 from controller.services.sessions import expiry
 from controller.services.sessions import facade as sessions
-from meter.oracle import Happened, Truth, merged
-from meter.stories import DAY, HOUR, MINUTE, Act, Story
+from meter.hosts import GuardedHost, Machine
+from meter.oracle import NEVER, Happened, Truth, merged
+from meter.stories import BEGAN_MS, DAY, HOUR, MINUTE, Act, Story
 
-BEGAN_MS = 1_800_000_000_000
+LEASE_MS, SLACK_MS = 15 * MINUTE, 10_000
 STRANGER = "0x" + "5e" * 20
 PROFILES = {1: "small", 2: "medium", 4: "large", 8: "max"}
 STEPS = {"attach": sessions.attach, "detach": sessions.detach, "close": sessions.close, "end": sessions.end}
@@ -41,35 +41,6 @@ STEPS = {"attach": sessions.attach, "detach": sessions.detach, "close": sessions
 
 class Killed(Exception):
     """The process is gone at this statement."""
-
-
-class Machine:
-    """True time that passes evenly, and a wall clock that anybody may set."""
-
-    def __init__(self, world: World, up_ms: int) -> None:
-        self._world, self._up_ms, self.skew_ms = world, up_ms, 0
-
-    def wall(self) -> int:
-        return self._world.true_ms + self.skew_ms
-
-    def since_boot(self) -> int:
-        return self._world.true_ms - BEGAN_MS + self._up_ms
-
-
-@dataclass
-class GuardedHost:
-    """One host as its guard sees it."""
-
-    name: str
-    machine: Machine
-    folder: Path
-    slots: dict[str, Story] = field(default_factory=dict)
-    proofs: list[int] = field(default_factory=list)
-    silent_until: int = 0
-
-    def clock(self) -> HostClock:
-        """As any process of the host would open it, also after a restart of the guard."""
-        return HostClock(self.folder / self.name, self.machine.wall, self.machine.since_boot)
 
 
 class Mortal:
@@ -114,18 +85,21 @@ class World:
         """Args: a migrated database; what happens; the seed of all faults."""
         self.true_ms, self._rng, self.counts = BEGAN_MS, random.Random(seed), Counts()
         self._database, self._dsn = PostgresDatabase(url), url.replace("+psycopg", "")
-        self._machine = Machine(self, 77_000)
+        self._machine = Machine(lambda: self.true_ms, 77_000)
         self._stories = stories
         self._happened = {
             s.number: Happened(s.session, s.wallet, s.gpus, BEGAN_MS + s.ready_ms, s.balance_gpu_ms)
             for s in stories
         }
         self._looks: list[int] = []
+        self._dead: dict[int, int] = {}
         self._by_slot = {s.slot: s for s in stories}
         self._folder = tempfile.TemporaryDirectory(prefix="axmeter-")
         folder = Path(self._folder.name)
         names = sorted({s.host for s in stories})
-        self._hosts = [GuardedHost(f"host-{n}", Machine(self, 1_000 * n), folder) for n in names]
+        self._hosts = [
+            GuardedHost(f"host-{n}", Machine(lambda: self.true_ms, 1_000 * n), folder) for n in names
+        ]
         self.deps = self.new_process()
         self._open()
 
@@ -161,9 +135,9 @@ class World:
         found = []
         for story in self._stories:
             told = self._happened[story.number]
-            dies = 1 << 62 if story.dies_ms is None else BEGAN_MS + story.dies_ms
-            host = self._hosts[story.host]
-            found.append(Truth(merged(told, host.proofs, self._looks, dies)).follow())
+            dies = NEVER if story.dies_ms is None else BEGAN_MS + story.dies_ms
+            dead = min(dies, self._dead.get(story.number, NEVER))
+            found.append(Truth(merged(told, self._hosts[story.host].proofs, self._looks, dead)).follow())
         return found
 
     # -- the platform's own work ---------------------------------------------------------------------------
@@ -182,8 +156,20 @@ class World:
         self.reports()
         self._survive(metering.tick)
         self._look()
+        self._lose_silent()
         self._survive(reconcile.reconcile)
         self._work()
+
+    def _lose_silent(self) -> None:
+        """What stood on hosts whose leases have run out unheard is over, as the platform is about to find."""
+        for host in self._hosts:
+            for slot, story in host.slots.items():
+                if host.leases[slot] + SLACK_MS < self.true_ms:
+                    self._dead_since(story, host.stops_at(story))
+                    self._note(story, "lost")
+
+    def _dead_since(self, story: Story, at_ms: int) -> None:
+        self._dead[story.number] = min(at_ms, self._dead.get(story.number, at_ms))
 
     def _report(self, host: GuardedHost) -> None:
         """The guard looks, and a moment later its report arrives."""
@@ -193,7 +179,7 @@ class World:
         clock.keep()
         at_ms, slots, lost = clock.now_ms(), [], []
         for slot, story in host.slots.items():
-            dead = story.dies_ms is not None and BEGAN_MS + story.dies_ms <= looked
+            dead = host.stops_at(story) <= looked
             lost += [story] if dead else []
             seen = {"slot": slot, "container_id": f"c-{slot}", "started_at_ms": self._began(story)}
             slots.append({**seen, "state": "exited" if dead else "running"})
@@ -204,8 +190,10 @@ class World:
         clock.correct(answer["now_ms"], asked, host.machine.since_boot())
         host.proofs.append(looked)
         for story in lost:
+            self._dead_since(story, host.stops_at(story))
             del host.slots[story.slot]
             self._note(story, "missing")
+        host.leases.update((lease["slot"], lease["until_ms"]) for lease in answer["leases"])
 
     def _look(self) -> None:
         self._survive(expiry.expire)
@@ -223,8 +211,8 @@ class World:
             return RunOutcome(False, {"ok": False}, "host_unreachable")  # probes: its guard is proof enough
         story = self._by_slot[asked["slot"]]
         host = self._hosts[story.host]
-        dead = story.dies_ms is not None and BEGAN_MS + story.dies_ms <= self.true_ms
-        gone = host.silent_until > 1 << 60
+        dead = host.stops_at(story) <= self.true_ms
+        gone = host.silent_until >= NEVER
         alive = host.slots.pop(story.slot, None) is not None and not dead and not gone
         self._happened[story.number].events.append((self.true_ms, "stopped", int(alive)))
         stopped = self.deps.clock.now_ms() if alive else None
@@ -279,7 +267,7 @@ class World:
         if rng.random() < 0.05 and host.silent_until <= self.true_ms:
             host.silent_until = self.true_ms + rng.randrange(10 * MINUTE)
         elif rng.random() < 0.002:
-            host.silent_until = 1 << 61  # it never comes back
+            host.silent_until = NEVER  # it never comes back
 
     def _cut(self) -> None:
         """What a restarted PostgreSQL does to everybody."""
@@ -336,7 +324,12 @@ class World:
             db.flush()
             db.add_all([_running(s) for s in stories])
         for story in stories:
-            self._hosts[story.host].slots[story.slot] = story
+            host = self._hosts[story.host]
+            host.slots[story.slot] = story
+            host.leases[story.slot] = self._lease_until(story)
+
+    def _lease_until(self, story: Story) -> int:
+        return BEGAN_MS + story.ready_ms + LEASE_MS
 
     def _slot(self, story: Story) -> Slot:
         ready = BEGAN_MS + story.ready_ms
@@ -347,7 +340,7 @@ class World:
             subnet_index=story.number // len(self._hosts),
             config_digest="",
             container_id=f"c-{story.slot}",
-            lease_until_ms=ready + 15 * MINUTE,
+            lease_until_ms=self._lease_until(story),
             created_at_ms=ready - 2_000,
             started_at_ms=self._began(story),
             last_alive_ms=ready,
