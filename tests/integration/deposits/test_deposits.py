@@ -25,16 +25,6 @@ MINIMUM = ETHER // 2_000  # 0.0005 ETH, a dollar at 2000 USD
 TX = FakeChain.hash_of("tx")
 
 
-@pytest.fixture
-def chain():
-    return FakeChain()
-
-
-@pytest.fixture
-def deps(database, chain):
-    return make_deps(database, chain)
-
-
 def test_credited_without_a_click_at_the_sixth_confirmation(deps, chain):
     chain.mine(3)
     chain.mine(5, [payment(amount=MINIMUM)])

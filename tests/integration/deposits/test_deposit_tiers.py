@@ -20,16 +20,6 @@ MINIMUM = ETHER // 2_000  # 0.0005 ETH, a dollar at 2000 USD
 TX = FakeChain.hash_of("tx")
 
 
-@pytest.fixture
-def chain():
-    return FakeChain()
-
-
-@pytest.fixture
-def deps(database, chain):
-    return make_deps(database, chain)
-
-
 class Forgetful(FakeChain):
     """Its nodes keep the state of the newest blocks only, until there is an archive."""
 

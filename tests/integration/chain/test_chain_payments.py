@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from chainkit import ETHER, Chain, anvil_fixture, run_chain  # noqa: F401
+from chainkit import ETHER, Chain, run_chain
 from eth_account import Account
 from reader_kit import read, reading
 

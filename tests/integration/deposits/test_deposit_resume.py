@@ -7,7 +7,7 @@ import json
 import pytest
 from click.testing import CliRunner
 from deposit_kit import HOUR, alerts_of, has, sound, state, watch
-from fakes import BOB, FakeChain, make_deps, payment
+from fakes import BOB, FakeChain, payment
 
 from controller.cli import ledger_chain
 from controller.errors import BadInput
@@ -18,16 +18,6 @@ pytestmark = pytest.mark.integration
 
 CHAIN = 84532
 WORTH = 2_000 * HOUR
-
-
-@pytest.fixture
-def chain():
-    return FakeChain()
-
-
-@pytest.fixture
-def deps(database, chain):
-    return make_deps(database, chain)
 
 
 def stop_past_a_final_deposit(deps, chain):

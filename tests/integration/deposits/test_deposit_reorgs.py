@@ -23,16 +23,6 @@ MINIMUM = ETHER // 2_000  # 0.0005 ETH, a dollar at 2000 USD
 TX = FakeChain.hash_of("tx")
 
 
-@pytest.fixture
-def chain():
-    return FakeChain()
-
-
-@pytest.fixture
-def deps(database, chain):
-    return make_deps(database, chain)
-
-
 def test_an_outage_loses_nothing_and_the_cursor_waits(deps, chain):
     chain.mine(2)
     watch(deps)
