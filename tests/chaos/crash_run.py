@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import math
 import os
 import random
 import signal
@@ -19,7 +18,7 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -38,15 +37,14 @@ from crash_cases import WAITING, Batch, batches  # noqa: E402
 from crash_instance import SERVICES, Instance, eventually  # noqa: E402
 from crash_points import Point  # noqa: E402
 from crash_post import Post, Watch  # noqa: E402
+from crash_tally import Tally, outcome  # noqa: E402
 from crash_user import User  # noqa: E402
 from crash_watcher import Watcher  # noqa: E402
 
 SETTLE_S = 60
 SLOW_S = 7
 SILENT_S = 120  # longer than any run may take
-CONVERGE_GOAL_S = 10
 COLD, WARM = "medium", "small"  # only Small desktops wait in the pool
-DEAD_GOAL_S = 10
 PROCESSES = ("web", "worker", "gateway", "guard", "postgres", "dockerd")
 AWAY = (OSError, ValueError, KeyError, psycopg.Error)
 
@@ -59,20 +57,6 @@ class Case:
     user: User
     watch: Watch
     session: str = ""
-
-
-@dataclass
-class Tally:
-    """What was found so far."""
-
-    runs: int = 0
-    batches: int = 0
-    not_reached: int = 0
-    orphans: int = 0
-    untrue: int = 0
-    converge_s: list[float] = field(default_factory=list)
-    dead_s: list[float] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
 
 
 class Bench:
@@ -311,45 +295,7 @@ class Bench:
 
     def outcome(self) -> dict:
         """The bench's JSON object."""
-        tally, lives = self.tally, self.watcher.lives
-        unproved = oracle.unproved(self.instance.dsn, lives)
-        doubles = oracle.doubles(self.watcher.gpus, lives)
-        crossed = oracle.crossed(self.instance.dsn)
-        tally.problems += [f"{session}: {ms} ms billed without proof" for session, ms in unproved]
-        tally.problems += doubles + crossed
-        figures = {
-            "runs": tally.runs,
-            "batches": tally.batches,
-            "steps_not_reached": tally.not_reached,
-            "orphans": tally.orphans,
-            "untrue_states": tally.untrue,
-            "double_gpus": len(doubles),
-            "billed_without_proof_ms": sum(ms for _, ms in unproved),
-            "bills_that_do_not_add_up": len(crossed),
-            "converge_p50_s": _rank(tally.converge_s, 0.50),
-            "converge_p99_s": _rank(tally.converge_s, 0.99),
-        }
-        goals = {
-            name: ["<=", 0]
-            for name in (
-                "orphans",
-                "untrue_states",
-                "double_gpus",
-                "billed_without_proof_ms",
-                "bills_that_do_not_add_up",
-            )
-        }
-        goals |= {"converge_p99_s": ["<=", CONVERGE_GOAL_S]}
-        if tally.dead_s:
-            figures["dead_controller_after_lease_s"] = round(max(tally.dead_s), 1)
-            goals["dead_controller_after_lease_s"] = ["<=", DEAD_GOAL_S]
-        ok = all(figures[name] <= goal for name, (_, goal) in goals.items()) and not tally.problems
-        return {"name": "crash", "figures": figures, "goals": goals, "ok": ok}
-
-
-def _rank(values: list[float], share: float) -> float:
-    ranked = sorted(values)
-    return round(ranked[math.ceil(share * len(ranked)) - 1], 1) if ranked else 0.0
+        return outcome(self.tally, self.watcher, self.instance.dsn)
 
 
 def _kill(*pids: int) -> None:
