@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 GPU_MS = "gpu_ms"
@@ -30,6 +31,11 @@ class Posting:
     amount: int
     evidence: dict[str, Any] = field(default_factory=dict)
     may_overdraw: bool = False
+
+    @cached_property
+    def evidence_json(self) -> str:
+        """The evidence as the hash link has it: keys in order, no spaces, ASCII."""
+        return _CANONICAL(self.evidence)
 
 
 def user_account(wallet: str) -> str:
@@ -76,9 +82,8 @@ def link(prev_hash: str, at_ms: int, postings: Iterable[Posting]) -> str:
     """The hash of a batch: SHA-256 over the previous hash, the instant and its postings, ordered by key."""
     digest = hashlib.sha256(f"{prev_hash}\n{at_ms}\n".encode())
     for p in sorted(postings, key=lambda p: p.key):
-        row = [p.key, p.kind, p.debit, p.credit, str(p.amount), p.evidence]
-        digest.update(_CANONICAL(row).encode())
-        digest.update(b"\n")
+        row = _CANONICAL([p.key, p.kind, p.debit, p.credit, str(p.amount)])
+        digest.update(f"{row[:-1]},{p.evidence_json}]\n".encode())
     return digest.hexdigest()
 
 

@@ -16,11 +16,20 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import rlp
 from eth_utils.crypto import keccak
 
 # How many blocks back a balance or a price can be read: half an hour after the last transaction.
 HISTORY = 512
 _PUSH1, _PUSH32, _JUMPDEST = 0x60, 0x7F, 0x5B
+# A block's hash is that of these fields, in this order (EIP-4788, the last that added one for Cancun).
+_FIELDS = (
+    *("parentHash", "sha3Uncles", "miner", "stateRoot", "transactionsRoot", "receiptsRoot", "logsBloom"),
+    *("difficulty", "number", "gasLimit", "gasUsed", "timestamp", "extraData", "mixHash", "nonce"),
+    *("baseFeePerGas", "withdrawalsRoot", "blobGasUsed", "excessBlobGas", "parentBeaconBlockRoot"),
+)
+_NUMBERS = ("difficulty", "number", "gasLimit", "gasUsed", "timestamp")
+_COUNTS = {*_NUMBERS, "baseFeePerGas", "blobGasUsed", "excessBlobGas"}
 
 
 class Memory:
@@ -57,6 +66,7 @@ class Memory:
         if not self.state.exists():
             return [], 0
         dump = json.loads(gzip.decompress(self.state.read_bytes()))
+        dump["blocks"] = _of_one_chain(dump["blocks"])
         dump["historical_states"] = self._history(dump)
         _replace(self.boot, json.dumps(dump).encode())
         ahead = int(dump["block"]["timestamp"], 16) - int(self.state.stat().st_mtime)
@@ -75,6 +85,25 @@ class Memory:
             if snapshot is not None and number >= len(headers) - HISTORY:
                 history.append((child["parentHash"], snapshot))
         return history
+
+
+def _of_one_chain(blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The blocks without strange beginnings.
+
+    anvil makes a genesis block at every start, keeps it beside the one it loads, and dumps both in any
+    order; at the next start the one that comes last would be the chain's.
+    """
+    parent = next((b["header"]["parentHash"] for b in blocks if int(b["header"]["number"], 16) == 1), None)
+    beginnings = [block for block in blocks if int(block["header"]["number"], 16) == 0]
+    ours = [block for block in beginnings if _hash(block["header"]) == parent] or beginnings[:1]
+    return ours[:1] + [block for block in blocks if int(block["header"]["number"], 16) > 0]
+
+
+def _hash(header: dict[str, Any]) -> str:
+    fields = [
+        int(header[name], 16) if name in _COUNTS else bytes.fromhex(header[name][2:]) for name in _FIELDS
+    ]
+    return "0x" + keccak(rlp.encode(fields)).hex()
 
 
 def _name(number: int, block_hash: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import signal
 import stat
@@ -105,6 +106,19 @@ def test_a_confirmed_deposit_survives_with_the_state_it_was_made_in(service: Ser
         assert _seen_at(chain, paid["blockNumber"], payer.address) == before
         assert before["axgt"] == 500
         assert before["balance"] - before["balance before"] == ETHER
+
+
+def test_the_chain_is_the_same_however_often_it_starts(service: Service):
+    """anvil makes a genesis block at each start; only the first is the chain's."""
+    with service.running() as chain:
+        first = chain.deployment.genesis_hash
+        wait_for(chain, chain.pay(chain.faucet, ETHER))
+    for _ in range(5):
+        with service.running() as chain:
+            assert chain.w3.eth.get_block(0)["hash"].to_0x_hex() == first
+            assert service.deploy() == "unchanged"
+        dump = json.loads(gzip.decompress((service.folder / "state.json.gz").read_bytes()))
+        assert len(dump["blocks"]) <= dump["best_block_number"] + 2
 
 
 def _seen_at(chain: Chain, number: int, payer: str) -> dict:

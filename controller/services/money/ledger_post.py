@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
@@ -20,7 +19,6 @@ from controller.errors import JournalConflict, NotEnoughCredit
 from controller.services.columns import numbers, words
 
 JOURNAL_LOCK = 0x4A4F5552
-_JSON = json.JSONEncoder().encode
 
 _POSTED = text("""
     SELECT t.key, t.kind, d.code AS debit, c.code AS credit, t.amount
@@ -234,5 +232,5 @@ def _rows(postings: list[Posting], ids: dict[str, int]) -> dict[str, Any]:
         "debits": numbers(ids[p.debit] for p in postings),
         "credits": numbers(ids[p.credit] for p in postings),
         "amounts": numbers(p.amount for p in postings),
-        "evidence": words(_JSON(p.evidence) for p in postings),
+        "evidence": words(p.evidence_json for p in postings),
     }
