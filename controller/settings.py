@@ -41,7 +41,7 @@ class Web(Section):
     origin: str
     bind: str = "127.0.0.1"
     port: int = Field(ge=1, le=65535)
-    processes: int = Field(default=1, ge=1)
+    processes: int = Field(default=2, ge=1)
     threads: int = Field(default=8, ge=1)
     proxy_hops: int = Field(default=0, ge=0, le=4)
 

@@ -12,6 +12,7 @@ from sqlmodel import Session, col, select, update
 from controller.errors import BadInput
 from controller.models import DesktopWarning, GpuSession, Run, Slot
 from controller.services.deps import Deps
+from controller.services.durability import LAZILY
 from controller.services.homes import storage_sizes
 from controller.services.pool import reports as pool_reports
 from controller.services.reports import lease_renewals, observations, shell_reports
@@ -22,12 +23,12 @@ STOP_BY_GUARD_AFTER_MS = 30_000  # a stop run that has not come through by then 
 
 # The host's state is not named here: whoever sets one to `ready` wakes the queue.
 _HEARD = text(
-    """
+    f"""
     UPDATE host SET boot_id = :boot, last_report_at_ms = :now,
         health = coalesce(CAST(:health AS jsonb), health),
         health_at_ms = CASE WHEN CAST(:health AS text) IS NULL THEN health_at_ms ELSE :now END
-    WHERE name = :name AND state <> 'removed' RETURNING state
-    """
+    WHERE name = :name AND state <> 'removed' RETURNING state, {LAZILY}
+    """  # noqa: S608 - words of this program only
 )
 _BACK = text("UPDATE host SET state = CASE WHEN drain THEN 'draining' ELSE 'ready' END WHERE name = :name")
 

@@ -16,6 +16,7 @@ from controller.domain.idle import told_end_ms
 from controller.domain.metering import minutes_left
 from controller.errors import NotYours, ShownElsewhere
 from controller.services.deps import Deps
+from controller.services.durability import LAZILY
 from controller.services.money import ledger, metering
 from controller.services.sessions import life
 from controller.services.sessions.presence import PROGRAM, Tab
@@ -26,7 +27,7 @@ _LOCKED = text(
     SELECT s.id, s.wallet, s.profile, s.kind, s.gpus, s.shown_by, s.watched_at_ms, s.active_at_ms,
            s.idle_noticed_at_ms, {", ".join(f"s.{name}" for name in life.FIELDS)},
            greatest(coalesce(slot.last_alive_ms, 0), coalesce(s.ready_at_ms, 0)) AS proof_ms,
-           CASE WHEN p.until_ms < p.bound_ms THEN p.until_ms END AS guaranteed_until_ms
+           CASE WHEN p.until_ms < p.bound_ms THEN p.until_ms END AS guaranteed_until_ms, {LAZILY}
     FROM gpu_session s LEFT JOIN slot ON slot.id = s.slot_id LEFT JOIN queue_place p ON p.session_id = s.id
     WHERE s.id = :id AND s.wallet = :wallet FOR NO KEY UPDATE OF s
     """  # noqa: S608 - column names of this program only

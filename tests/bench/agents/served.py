@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,8 +39,9 @@ class Served(BaseApplication):  # type: ignore[misc]
 
     def load(self) -> Any:
         from controller.adapters.wiring import make_deps
-        from controller.app import create_app
+        from controller.app import SWITCH_S, create_app
 
+        sys.setswitchinterval(SWITCH_S)
         return create_app(make_deps(self._made_of))
 
 

@@ -162,7 +162,7 @@ def running(made: Instance) -> Iterator[None]:
     web = [
         str(Path(sys.executable).with_name("gunicorn")),
         f"--bind=127.0.0.1:{made.port}",
-        *("--workers=1", "--worker-class=gthread", "--threads=8", "--worker-tmp-dir=/dev/shm"),
+        *("--workers=2", "--worker-class=gthread", "--threads=8", "--worker-tmp-dir=/dev/shm"),
         *("--no-control-socket", "controller.app:wsgi()"),
     ]
     commands = {"web": web, "worker": [sys.executable, "-m", "controller.worker"]}
