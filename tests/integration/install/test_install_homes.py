@@ -106,3 +106,59 @@ def test_homes_are_never_wiped_nor_hidden(converge, place: dict, disk: str) -> N
     converge("homes", **place)
     with pytest.raises(CommandFailed, match=r"they lie in .* already"):
         converge("homes", **on_disk)
+
+
+@pytest.fixture
+def share(place: dict) -> dict:
+    """A file system of a kind that needs no server: the kernel names it as it was named."""
+    named = {"shared": "files:/homes", "shared_type": "tmpfs", "shared_options": "noatime,size=1m"}
+    return place | named
+
+
+def test_a_shared_file_system_is_mounted_as_it_is(converge, share: dict) -> None:
+    expected = [f"{share['mount']}: not mounted"]
+    told = converge("homes", check=True, **share)
+    assert things(told) == expected
+    assert told["diff"][0]["after"] == "not mounted\n"
+    made = converge("homes", **share)
+    assert (things(made), made["device"]) == (expected, "files:/homes")
+    kept = Path(share["mount"]) / "file"
+    assert list(kept.parent.iterdir()) == [], "what was tried there is gone"
+    kept.write_text("kept\n")
+    assert things(converge("homes", check=True, **share)) == []
+    assert things(converge("homes", **share)) == []
+    assert kept.read_text() == "kept\n"
+    assert not Path(share["file"]).exists()
+    assert things(converge("homes", state="unmounted", **share)) == [f"{share['mount']}: unmounted"]
+
+
+def test_a_shared_file_system_hides_no_homes(converge, share: dict) -> None:
+    file, mount = Path(share["file"]), Path(share["mount"])
+    with pytest.raises(CommandFailed, match="Choose one"):
+        converge("homes", **share | {"disk": "/dev/none"})
+    file.touch()
+    with pytest.raises(CommandFailed, match=r"they lie in .* already"):
+        converge("homes", **share)
+    file.unlink()
+    mount.mkdir()
+    (mount / "0xabc").mkdir()
+    with pytest.raises(CommandFailed, match="which a mount would hide"):
+        converge("homes", **share)
+    (mount / "0xabc").rmdir()
+    converge("homes", **share)
+    with pytest.raises(CommandFailed, match=r"files:/homes is mounted at .*, not other:/homes"):
+        converge("homes", **share | {"shared": "other:/homes"})
+    with pytest.raises(CommandFailed, match="they lie on files:/homes already"):
+        converge("homes", **share | {"shared": ""})
+    with pytest.raises(CommandFailed, match="is no file system to mount"):
+        converge("homes", **share | {"shared": "files:/my homes"})
+
+
+def test_a_share_where_root_is_not_root_is_refused(converge, share: dict, monkeypatch) -> None:
+    def squashed(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("os.chown", squashed)
+    with pytest.raises(CommandFailed, match="no_root_squash"):
+        converge("homes", **share)
+    assert not Path(share["mount"]).is_mount()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -58,3 +59,15 @@ def test_elastic_pools_take_their_steps_by_the_clock(tmp_path: Path) -> None:
         (stopped,) = converge(scaler__running=False)
         assert stopped.endswith("(scale: stopped)")
         assert converge(scaler__running=False) == []
+
+
+def test_homes_on_a_shared_file_system_stay_as_they_are(tmp_path: Path) -> None:
+    shared = {"axonos_homes_shared": "files:/homes", "axonos_homes_shared_type": "tmpfs"}
+    with a_role("homes", tmp_path, service="homes") as converge:
+        assert converge(**shared) == [f"Mount the homes ({tmp_path}/homes: not mounted)"]
+        try:
+            (tmp_path / "homes" / "file").write_text("kept\n")
+            assert converge(**shared) == []
+            assert (tmp_path / "homes" / "file").read_text() == "kept\n"
+        finally:
+            subprocess.run(["umount", tmp_path / "homes"], check=True)

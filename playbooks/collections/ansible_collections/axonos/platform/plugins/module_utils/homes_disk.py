@@ -48,11 +48,12 @@ def grow(device: Path, mount: Path, found: Differences, check: bool) -> None:
 
 
 def source_of(mount: Path) -> str:
-    """The device that is mounted there; empty where nothing is."""
+    """The device or the shared file system that is mounted there; empty where nothing is."""
     if not mount.is_mount():
         return ""
     listed = run(["findmnt", "--noheadings", "--nofsroot", "--output", "SOURCE", "--mountpoint", str(mount)])
-    return os.path.realpath(listed.split()[-1]) if listed.split() else ""
+    last = (listed.split() or [""])[-1]
+    return os.path.realpath(last) if last.startswith("/") else last
 
 
 def _content(device: Path) -> str:

@@ -1,4 +1,4 @@
-"""Ansible module: the btrfs file system of the homes, on a disk or a loop file, mounted with quotas."""
+"""Ansible module: the file system of the homes: btrfs on a disk or file with quotas, or a shared one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.axonos.platform.plugins.module_utils import homes_disk
+from ansible_collections.axonos.platform.plugins.module_utils import homes_disk, homes_shared
 from ansible_collections.axonos.platform.plugins.module_utils.differences import (
     CommandFailed,
     Differences,
@@ -19,17 +19,21 @@ from ansible_collections.axonos.platform.plugins.module_utils.entry import run_m
 
 DOCUMENTATION = r"""
 module: homes
-short_description: A btrfs file system on a disk or a loop file
+short_description: The file system of the homes, on a disk, a loop file, or shared
 description:
   - Allocates and formats the file once; never formats a file that holds anything.
   - Loop devices belong to the kernel, not to this machine's view of it, so the one that carries the file is
     recognised by device and inode number, and missing device nodes are made.
   - A disk is formatted once, where it is empty; one that holds anything else is refused. It is grown in use.
+  - A shared file system, such as one of NFS, is mounted as it is.
   - Homes that lie elsewhere already are never hidden by another mount.
 author: [AxonOS (@axonos)]
 options:
   file: {description: The loop file., type: path, required: true}
   disk: {description: A whole disk in place of the file., type: path, default: ""}
+  shared: {description: A shared file system in place of both., type: str, default: ""}
+  shared_type: {description: "Its type, as C(mount) has it.", type: str, default: nfs4}
+  shared_options: {description: Its mount options., type: str, default: ""}
   mount: {description: Where it is mounted., type: path, required: true}
   size_gib: {description: Its size at first., type: int, default: 10}
   unit: {description: Name of the systemd unit that mounts it at each boot., type: str, default: ""}
@@ -50,9 +54,13 @@ device: {description: The loop device, if there is one., type: str, returned: al
 """
 LOOP_MAJOR = 7
 MARGIN = 1024**3
+NETWORK = "Wants=network-online.target\nAfter=network-online.target\n"
 ARGUMENTS = {
     "file": {"type": "path", "required": True},
     "disk": {"type": "path", "default": ""},
+    "shared": {"type": "str", "default": ""},
+    "shared_type": {"type": "str", "default": "nfs4"},
+    "shared_options": {"type": "str", "default": ""},
     "mount": {"type": "path", "required": True},
     "size_gib": {"type": "int", "default": 10},
     "unit": {"type": "str", "default": ""},
@@ -67,13 +75,15 @@ def converge(params: dict[str, Any], check: bool) -> dict[str, Any]:
         if params["state"] == "unmounted":
             _unmount(file, mount, found, check)
             _forget_at_boot(params["unit"], check)
+        elif params["shared"]:
+            _on_share(params, found, check)
         elif params["disk"]:
             _on_disk(Path(params["disk"]), params, found, check)
         else:
             _on_file(params, found, check)
         device = homes_disk.source_of(mount) or _device_of(file)
     except (CommandFailed, OSError) as error:
-        raise CommandFailed(f"The homes on {file} are not as they should be: {error}") from error
+        raise CommandFailed(f"The homes at {mount} are not as they should be: {error}") from error
     return found.result(device=device)
 
 
@@ -81,7 +91,9 @@ def _on_file(params: dict[str, Any], found: Differences, check: bool) -> None:
     file, mount = Path(params["file"]), Path(params["mount"])
     there = homes_disk.source_of(mount)
     if there and not there.startswith("/dev/loop"):
-        raise CommandFailed(f"they lie on {there} already. Name it as the disk, or move them by hand")
+        raise CommandFailed(
+            f"they lie on {there} already. Name it as the disk or the shared one, or move them"
+        )
     _make(file, params["size_gib"], found, check)
     if not _is_mounted(file, mount):
         found.note(str(mount), "not mounted")
@@ -89,7 +101,7 @@ def _on_file(params: dict[str, Any], found: Differences, check: bool) -> None:
             return
         _mount(_device_of(file) or _attach(file), mount)
     _limit(mount, found, check)
-    _mount_at_boot(f"-o loop,noatime {file}", params, found, check)
+    _mount_at_boot(f"-t btrfs -o loop,noatime {file}", params, found, check)
 
 
 def _on_disk(disk: Path, params: dict[str, Any], found: Differences, check: bool) -> None:
@@ -108,7 +120,19 @@ def _on_disk(disk: Path, params: dict[str, Any], found: Differences, check: bool
         _mount(str(device), mount)
     homes_disk.grow(device, mount, found, check)
     _limit(mount, found, check)
-    _mount_at_boot(f"-o noatime {disk}", params, found, check, waits=_wait_for(disk))
+    _mount_at_boot(f"-t btrfs -o noatime {disk}", params, found, check, waits=_wait_for(disk))
+
+
+def _on_share(params: dict[str, Any], found: Differences, check: bool) -> None:
+    """Other options than those it is mounted with count from the next mount on."""
+    mount = Path(params["mount"])
+    share = homes_shared.Share(params["shared"], params["shared_type"], params["shared_options"])
+    if not homes_shared.is_mounted(share, Path(params["file"]), params["disk"], mount):
+        found.note(str(mount), "not mounted")
+        if check:
+            return
+        homes_shared.attach(share, mount)
+    _mount_at_boot(share.words, params, found, check, waits=NETWORK)
 
 
 def _wait_for(disk: Path) -> str:
@@ -157,7 +181,7 @@ def _mount_at_boot(
     path = Path("/etc/systemd/system") / unit
     text = (
         f"[Unit]\nDescription=Homes of AxonOS\nBefore=docker.service\n{waits}\n[Service]\nType=oneshot\n"
-        f"RemainAfterExit=yes\nExecStart=/bin/mount -t btrfs {what} {mount}\n"
+        f"RemainAfterExit=yes\nExecStart=/bin/mount {what} {mount}\n"
         f"ExecCondition=/bin/sh -c '! mountpoint --quiet {mount}'\n\n[Install]\nWantedBy=multi-user.target\n"
     )
     if not unit or not Path("/run/systemd/system").is_dir():
