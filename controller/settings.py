@@ -32,6 +32,7 @@ from controller.settings_money import (
 
 DEFAULT_PATH = Path("/var/lib/axonos/axonos.toml")
 ProfileName = Literal["small", "medium", "large", "max"]
+MOUNTABLE = r"""^([^-\s"'\\%$][^\s"'\\%$]*)?$"""
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -179,6 +180,9 @@ class Storage(Section):
     leaves; a home whose wallet is there is put away, `notice_days` after its owner was warned at the
     earliest, which happens `warn_days` ahead, and kept for `recovery_days` from then on. `settle_minutes` is
     how often storage is charged, `snapshots` how many an owner may keep.
+
+    `shared` is the file system on which all hosts have their homes, such as `files.example.org:/homes`, with
+    its type and mount options; empty where each host has its own. Such a one keeps no snapshots and no quota.
     """
 
     quota_gb: int = Field(default=100, ge=0, le=1_000_000)
@@ -190,6 +194,9 @@ class Storage(Section):
     recovery_days: int = Field(default=7, ge=1)
     settle_minutes: int = Field(default=60, ge=1)
     snapshots: int = Field(default=8, ge=0, le=32)
+    shared: str = Field(default="", pattern=MOUNTABLE)
+    shared_type: str = Field(default="nfs4", pattern=MOUNTABLE)
+    shared_options: str = Field(default="", pattern=MOUNTABLE)
 
     @model_validator(mode="after")
     def _warns_in_time(self) -> Storage:
@@ -199,7 +206,17 @@ class Storage(Section):
 
     @property
     def quota_bytes(self) -> int:
-        return self.quota_gb * 10**9
+        return 0 if self.shared else self.quota_gb * 10**9
+
+    @property
+    def most_snapshots(self) -> int:
+        return 0 if self.shared else self.snapshots
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What playbooks that make a host are told of a shared file system; nothing where there is none."""
+        names = ("shared", "shared_type", "shared_options")
+        return {f"axonos_homes_{name}": getattr(self, name) for name in names} if self.shared else {}
 
     @property
     def floor_gpu_ms(self) -> int:

@@ -97,6 +97,9 @@ def chosen(options: argparse.Namespace) -> Instance:
         run=options.run_dir,
         gpus=options.gpus,
         homes_gib=options.homes_gib,
+        homes_shared=options.homes_shared,
+        homes_shared_type=options.homes_shared_type,
+        homes_shared_options=options.homes_shared_options,
         **ports,
     )
 
@@ -164,6 +167,11 @@ def _parser() -> argparse.ArgumentParser:
         parser.add_argument(f"--{port}-port", type=int, help=f"TCP port of the {port}")
     parser.add_argument("--gpus", type=int, help="simulated GPUs of this machine (default 8)")
     parser.add_argument("--homes-gib", type=int, help="size of the homes' file (default 10)")
+    parser.add_argument(
+        "--homes-shared", help="homes on a shared file system, such as files.example.org:/homes"
+    )
+    parser.add_argument("--homes-shared-type", help="its type (default nfs4)")
+    parser.add_argument("--homes-shared-options", help="its mount options")
     parser.add_argument("--force", action="store_true", help="go on where the system is not supported")
     parser.add_argument("--json", action="store_true", help="one JSON object at the end instead of lines")
     return parser

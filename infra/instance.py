@@ -15,6 +15,8 @@ from infra.faults import REFUSED, Fault
 
 DEFAULT_NAME = "axonos"
 _NAME = re.compile(r"^[a-z][a-z0-9-]{0,19}$")
+# These words stand in a mount unit, where some characters mean something else.
+_UNMOUNTABLE = re.compile(r"""[\s"'\\%$]|^-""")
 # sun_path ends at 107 bytes; the longest socket below the run folder is slots/<14 characters>/rfb.sock.
 _LONGEST_RUN_DIR = 107 - len("/slots/s-0123456789ab/rfb.sock")
 
@@ -31,6 +33,10 @@ class Instance:
     chain_port: int = 8545
     gpus: int = 8
     homes_gib: int = 10
+    # A file system that another machine serves, as `mount` has it; all hosts have their homes there then.
+    homes_shared: str = ""
+    homes_shared_type: str = "nfs4"
+    homes_shared_options: str = ""
 
     @property
     def venv(self) -> Path:
@@ -51,6 +57,12 @@ class Instance:
     @property
     def ports(self) -> dict[str, int]:
         return {"web": self.web_port, "gateway": self.gateway_port, "chain": self.chain_port}
+
+    @property
+    def homes_variables(self) -> dict[str, str]:
+        """What playbooks are told of a shared file system for homes; nothing where there is none."""
+        names = ("homes_shared", "homes_shared_type", "homes_shared_options")
+        return {f"axonos_{name}": getattr(self, name) for name in names} if self.homes_shared else {}
 
     def save(self) -> None:
         """Keep the choices for the next command."""
@@ -101,4 +113,10 @@ def _checked(instance: Instance) -> Instance:
         raise Fault("Two services have the same port.", "Give each its own port.", REFUSED)
     if not 1 <= instance.gpus <= 64:
         raise Fault("Simulated GPUs are 1 to 64.", "Choose --gpus between them.", REFUSED)
+    if any(map(_UNMOUNTABLE.search, instance.homes_variables.values())):
+        raise Fault(
+            f"{instance.homes_shared!r} is no shared file system, or its type and options are none.",
+            "Name it as `mount` has it, such as files.example.org:/homes, without blanks and quotes.",
+            REFUSED,
+        )
     return instance

@@ -45,7 +45,8 @@ class Pool(Part):
     instance_type: str = Field(pattern=r"^[a-z0-9-]+\.[a-z0-9-]+$")
     count: int = Field(default=1, ge=0, le=64)
     numbers: tuple[Annotated[int, Field(ge=0, le=999)], ...] | None = None
-    homes_gib: int = Field(default=100, ge=1, le=16384)
+    # 0 makes no volume: homes lie on a shared file system.
+    homes_gib: int = Field(default=100, ge=0, le=16384)
     root_gib: int = Field(default=100, ge=8, le=16384)
     # Machines without GPUs, to try everything else; on the others the driver is asked.
     simulated_gpus: int = Field(default=0, ge=0, le=64)

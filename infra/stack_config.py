@@ -33,6 +33,8 @@ class StackConfig(Part):
     run_dir: Path
     ports: Ports = Ports()
     hosts: tuple[Host, ...] = ()
+    # A shared file system for all homes of the installation; no host brings a disk for them then.
+    homes_shared: str = ""
     aws: Aws | None = None
     playbooks: tuple[Playbook, ...] = ()
     # Folders besides the playbooks' own whose content counts, such as the project's code.
@@ -120,6 +122,18 @@ def _of_kind(config: StackConfig) -> Iterator[str]:
             yield f"host {host.name}: there is no key file {host.key_file}"
 
 
+def _of_homes(config: StackConfig) -> Iterator[str]:
+    """Homes lie on each host's own disk or file, or all on the shared file system."""
+    pools = config.aws.pools if config.aws is not None else ()
+    if config.homes_shared:
+        where = f"homes lie on {config.homes_shared}"
+        yield from (f"host {h.name}: {where}, so it has no homes_disk" for h in config.hosts if h.homes_disk)
+        yield from (f"pool {p.name}: {where}, so homes_gib is 0" for p in pools if p.homes_gib)
+    else:
+        lacking = "homes_gib is 0, and there is no shared file system (`axonos up --homes-shared`)"
+        yield from (f"pool {p.name}: {lacking}" for p in pools if not p.homes_gib)
+
+
 def _problems(config: StackConfig) -> list[str]:
     found = [
         f"{name} must be an absolute path"
@@ -128,7 +142,7 @@ def _problems(config: StackConfig) -> list[str]:
     ]
     if len(os.fsencode(config.run_dir)) > RUN_DIR_MAX_BYTES:
         found.append(f"run_dir is too long for unix sockets (at most {RUN_DIR_MAX_BYTES} bytes)")
-    found += _of_kind(config)
+    found += [*_of_kind(config), *_of_homes(config)]
     names = [host.name for host in config.hosts]
     found += [f"host {name} is listed twice" for name in sorted({n for n in names if names.count(n) > 1})]
     uuids = [gpu.uuid for host in config.hosts for gpu in host.gpus]

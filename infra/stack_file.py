@@ -137,6 +137,7 @@ def stack_from_file(instance: Instance, stack: str) -> StackConfig:
         state_dir=instance.state,
         run_dir=instance.run,
         hosts=tuple(host.resolved() for host in told.hosts),
+        homes_shared=instance.homes_shared,
         aws=_sized(told.aws, read_members(instance.state, stack)),
         policy=told.policy,
         state_url_file=told.state_url_file,
@@ -153,6 +154,7 @@ def _playbooks(instance: Instance, told: StackFile) -> tuple[Playbook, ...]:
         "axonos_controller_url": told.controller_url,
         "axonos_origin": told.controller_url,
         "axonos_source_digest": source_digest(instance.source),
+        **instance.homes_variables,
         **told.variables,
     }
     folder = instance.source / "playbooks"

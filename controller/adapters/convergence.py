@@ -106,6 +106,7 @@ class HostConvergence:
             "axonos_gateway_port": settings.gateway.port,
             "axonos_origin": settings.web.origin,
             "axonos_controller_url": settings.web.origin,
+            **settings.storage.variables,
         }
 
     def _environment(self, private: Path) -> dict[str, str]:

@@ -48,7 +48,7 @@ class AwsFleet(pulumi.ComponentResource):
             homes_disk=machine.homes_disk,
             opts=self._mine,
         )
-        converged.converge_all(after=[machine.joined])
+        converged.converge_all(after=[machine.whole])
         return address.apply(lambda known: output_of(host, known))
 
 

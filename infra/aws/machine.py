@@ -1,4 +1,4 @@
-"""One EC2 machine with the volume on which its homes lie. The volume outlives the machine."""
+"""One EC2 machine with the volume on which its homes lie, if they lie there. It outlives the machine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LINK = "/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_{}"
 
 
 class Machine(pulumi.ComponentResource):
-    """An instance, its encrypted and protected volume of homes, and the two joined."""
+    """An instance, its encrypted and protected volume of homes, and the two joined; `whole` comes last."""
 
     def __init__(
         self,
@@ -30,7 +30,19 @@ class Machine(pulumi.ComponentResource):
     ) -> None:
         """Args: the stack's configuration, its part about AWS, the pool it is of, who may reach it."""
         super().__init__("axonos:infra:Machine", name, None, opts)
-        self.homes = aws.ebs.Volume(
+        self.instance = self._instance(name, config, given, pool, access)
+        self.homes_disk: pulumi.Output[str] | None = None
+        self.whole: pulumi.Resource = self.instance
+        outputs: dict[str, pulumi.Output[str]] = {"address": self.instance.public_ip}
+        if pool.homes_gib:
+            homes = self._homes(name, config, given, pool)
+            self.homes_disk = homes.id.apply(lambda volume: LINK.format(volume.replace("-", "")))
+            self.whole = self._joined(name, homes)
+            outputs["homes"] = homes.id
+        self.register_outputs(outputs)
+
+    def _homes(self, name: str, config: StackConfig, given: Aws, pool: Pool) -> aws.ebs.Volume:
+        return aws.ebs.Volume(
             f"{name}-homes",
             availability_zone=given.availability_zone,
             size=pool.homes_gib,
@@ -40,17 +52,16 @@ class Machine(pulumi.ComponentResource):
             # Nothing but `destroy --with-homes` takes this away.
             opts=pulumi.ResourceOptions(parent=self, protect=True),
         )
-        self.instance = self._instance(name, config, given, pool, access)
-        self.joined = aws.ec2.VolumeAttachment(
+
+    def _joined(self, name: str, homes: aws.ebs.Volume) -> aws.ec2.VolumeAttachment:
+        return aws.ec2.VolumeAttachment(
             f"{name}-homes-joined",
             device_name=DEVICE,
             instance_id=self.instance.id,
-            volume_id=self.homes.id,
+            volume_id=homes.id,
             stop_instance_before_detaching=True,
             opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
         )
-        self.homes_disk = self.homes.id.apply(lambda volume: LINK.format(volume.replace("-", "")))
-        self.register_outputs({"address": self.instance.public_ip, "homes": self.homes.id})
 
     def _instance(
         self, name: str, config: StackConfig, given: Aws, pool: Pool, access: Access

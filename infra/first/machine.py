@@ -46,7 +46,7 @@ def check_disk(instance: Instance) -> str:
     """Free space where the state goes; room already taken by the homes and the environment counts."""
     folder = next(path for path in (instance.state, *instance.state.parents) if path.exists())
     homes = instance.state / "homes.btrfs"
-    needed = 0 if homes.exists() else instance.homes_gib
+    needed = 0 if homes.exists() or instance.homes_shared else instance.homes_gib
     needed += 1 if (instance.state / "images" / "desktop.json").exists() else NEEDED_GIB
     free = shutil.disk_usage(folder).free / GIB
     if free < needed:

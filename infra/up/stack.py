@@ -28,6 +28,7 @@ def configuration(instance: Instance) -> StackConfig:
         "axonos_chain_port": instance.chain_port,
         "axonos_homes_gib": instance.homes_gib,
         "axonos_source_digest": source_digest(instance.source),
+        **instance.homes_variables,
     }
     return stack_config(
         instance=instance.name,
@@ -35,6 +36,7 @@ def configuration(instance: Instance) -> StackConfig:
         run_dir=instance.run,
         ports=Ports(web=instance.web_port, gateway=instance.gateway_port, anvil=instance.chain_port),
         hosts=(Host(name="local", gpus=tuple(gpus(instance))),),
+        homes_shared=instance.homes_shared,
         playbooks=(
             Playbook(name="host", path=playbooks / "host.yml", variables=variables),
             Playbook(

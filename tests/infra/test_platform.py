@@ -135,9 +135,26 @@ def test_plain_pulumi_runs_the_saved_stack(loop, tmp_path):
 
 
 def test_an_ec2_host_keeps_its_homes_on_its_own_volume_and_is_looked_at_for_gpus(loop, tmp_path):
+    made = recorded(loop, lambda: declare(_on_ec2(tmp_path, homes_gib=50), None))
+    names = {name for name, kind in made if kind == "PlaybookRun"}
+    assert names == {"host-gpu-0", "gpu_host-gpu-0", "host-try-0"}, "simulated GPUs need no driver"
+    hosts = made["host-gpu-0", "PlaybookRun"]["inventory"]["all"]["children"]["gpu_hosts"]["hosts"]
+    volume = "/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_gpu0homesid"
+    assert (hosts["gpu-0"]["axonos_homes_disk"], hosts["gpu-0"]["axonos_real_gpus"]) == (volume, True)
+
+
+def test_an_ec2_host_whose_homes_lie_on_a_shared_file_system_has_no_volume_for_them(loop, tmp_path):
+    config = _on_ec2(tmp_path, homes_gib=0, homes_shared="fs-1.efs.us-east-1.amazonaws.com:/")
+    made = recorded(loop, lambda: declare(config, None))
+    assert not {kind for _, kind in made} & {"Volume", "VolumeAttachment"}
+    hosts = made["host-gpu-0", "PlaybookRun"]["inventory"]["all"]["children"]["gpu_hosts"]["hosts"]
+    assert "axonos_homes_disk" not in hosts["gpu-0"]
+
+
+def _on_ec2(tmp_path, *, homes_gib, homes_shared=""):
     for name in ("host", "gpu_host", "key"):
         (tmp_path / f"{name}.yml").write_text("[]\n")
-    pool = {"name": "gpu", "instance_type": "g5.xlarge", "homes_gib": 50}
+    pool = {"name": "gpu", "instance_type": "g5.xlarge", "homes_gib": homes_gib}
     aws = {
         "region": "us-east-1",
         "availability_zone": "us-east-1a",
@@ -153,12 +170,7 @@ def test_an_ec2_host_keeps_its_homes_on_its_own_volume_and_is_looked_at_for_gpus
         {"name": "gpu_host", "path": tmp_path / "gpu_host.yml", "real_gpus": True},
     ]
     stack = {"stack": "cloud", "kind": "aws", "state_dir": tmp_path, "run_dir": tmp_path, "playbooks": runs}
-    made = recorded(loop, lambda: declare(stack_config(aws=aws, **stack), None))
-    names = {name for name, kind in made if kind == "PlaybookRun"}
-    assert names == {"host-gpu-0", "gpu_host-gpu-0", "host-try-0"}, "simulated GPUs need no driver"
-    hosts = made["host-gpu-0", "PlaybookRun"]["inventory"]["all"]["children"]["gpu_hosts"]["hosts"]
-    volume = "/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_gpu0homesid"
-    assert (hosts["gpu-0"]["axonos_homes_disk"], hosts["gpu-0"]["axonos_real_gpus"]) == (volume, True)
+    return stack_config(aws=aws, homes_shared=homes_shared, **stack)
 
 
 def test_a_stack_of_metal_is_its_hosts_each_converged(loop, tmp_path):

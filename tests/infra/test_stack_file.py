@@ -1,5 +1,7 @@
 """The operator's file of a stack: what it may say, and everything that is wrong with it at once."""
 
+from dataclasses import replace
+
 import pytest
 
 from infra.errors import StackConfigInvalid
@@ -89,6 +91,24 @@ def test_stated_host_keys_are_known_before_first_contact(instance):
         "[203.0.113.7]:2222 ssh-ed25519 AAAAC3Nz",
     ]
     assert not pin(path, config.hosts)
+
+
+def test_homes_lie_on_each_hosts_own_disk_or_all_on_the_shared_file_system(instance):
+    shared = replace(instance, homes_shared="files.example.org:/homes")
+    with pytest.raises(
+        StackConfigInvalid, match=r"rack-1: homes lie on files\.example\.org:/homes, so it has no"
+    ):
+        written(shared, METAL)
+    config = written(shared, METAL.replace('homes_disk = "/dev/nvme1n1"', ""))
+    told = config.playbooks[0].variables
+    assert (told["axonos_homes_shared"], told["axonos_homes_shared_type"]) == (config.homes_shared, "nfs4")
+    assert "axonos_homes_shared" not in written(instance, METAL).playbooks[0].variables
+    with pytest.raises(StackConfigInvalid, match="so homes_gib is 0"):
+        written(shared, AWS)
+    bare = AWS.replace("[[aws.pools]]", "[[aws.pools]]\nhomes_gib = 0")
+    assert not any(pool.homes_gib for pool in written(shared, bare).aws.pools)
+    with pytest.raises(StackConfigInvalid, match="there is no shared file system"):
+        written(instance, bare)
 
 
 def test_every_problem_is_listed_at_once(instance):

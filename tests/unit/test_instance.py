@@ -43,6 +43,9 @@ def test_options_of_another_version_are_passed_over(tmp_path: Path) -> None:
         {"web_port": 70_000},
         {"web_port": 9000, "gateway_port": 9000},
         {"gpus": 0},
+        {"homes_shared": "files:/my homes"},
+        {"homes_shared": "-o remount"},
+        {"homes_shared": "files:/homes", "homes_shared_options": 'noatime"'},
         {"run": "/run/" + "long" * 30},
     ],
 )
@@ -51,3 +54,14 @@ def test_what_cannot_be_used_is_refused_with_what_to_do(tmp_path: Path, chosen: 
         resolve(chosen.pop("name", None), tmp_path, **chosen)
     assert refused.value.status == 3
     assert "What to do: " in refused.value.message
+
+
+def test_a_shared_file_system_for_homes_is_named_once_and_given_up_by_an_empty_name(tmp_path: Path) -> None:
+    chosen = resolve("blue", tmp_path, homes_shared="files.example.org:/homes")
+    chosen.save()
+    assert resolve(None, tmp_path).homes_variables == {
+        "axonos_homes_shared": "files.example.org:/homes",
+        "axonos_homes_shared_type": "nfs4",
+        "axonos_homes_shared_options": "",
+    }
+    assert resolve(None, tmp_path, homes_shared="").homes_variables == {}
