@@ -44,7 +44,8 @@ def show(wallet: str, *, as_json: bool) -> None:
         print_json(found)
         return
     most = size(found.quota_bytes) if found.quota_bytes else "no limit"
-    click.echo(f"{found.wallet}: {found.state} on {found.host}, {size(found.bytes_used)} of {most}")
+    where = f"on every host, last {found.host}" if found.is_shared else f"on {found.host}"
+    click.echo(f"{found.wallet}: {found.state} {where}, {size(found.bytes_used)} of {most}")
     click.echo(
         f"{minutes(found.per_day_gpu_ms)} minutes a day, balance {minutes(found.balance_gpu_ms)}, "
         f"lasts {days(found.days_left)}. {found.under_way or ''}"

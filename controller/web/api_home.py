@@ -81,6 +81,7 @@ def restore(name: str) -> Response:
     "Delete a snapshot",
     shapes.Ordered,
     NotYours,
+    WrongState,
     NoHome,
     HomeNotReady,
     status=202,

@@ -29,13 +29,14 @@ def snapshot(deps: Deps, wallet: str, why: str = "", actor: str = "") -> str:
 
     Raises:
         NoHome, HomePutAway, HomeNotReady: the home is not there now.
-        WrongState: `storage.snapshots` are kept already.
+        WrongState: `storage.snapshots` are kept already; or none ever, as on a shared file system.
     """
+    _check_kept(deps)
     now = deps.clock.now_ms()
     with deps.database.begin() as db:
         home = _live(db, wallet)
         kept = db.exec(select(func.count()).select_from(HomeSnapshot).where(HomeSnapshot.wallet == wallet))
-        if kept.one() >= deps.settings.storage.snapshots:
+        if kept.one() >= deps.settings.storage.most_snapshots:
             raise WrongState("You keep as many snapshots as you may. Delete one first.", state=home.state)
         home_orders.give(db, home, "snapshot", now, actor or wallet, name=f"s-{now}", why=why[:200])
     return f"s-{now}"
@@ -43,6 +44,7 @@ def snapshot(deps: Deps, wallet: str, why: str = "", actor: str = "") -> str:
 
 def drop(deps: Deps, wallet: str, name: str, actor: str = "") -> None:
     """Delete a snapshot. Raises NotYours where there is none of that name, and as `snapshot` does."""
+    _check_kept(deps)
     with deps.database.begin() as db:
         home = home_orders.locked(db, wallet)
         _snapshot(db, wallet, name)
@@ -56,9 +58,10 @@ def restore(deps: Deps, wallet: str, name: str, actor: str = "") -> None:
 
     Raises:
         NotYours: there is no such snapshot.
-        WrongState: a session is live, or the snapshot lies on a host that does not answer.
+        WrongState: a session is live, or the snapshot lies on a host that does not answer; or as `snapshot`.
         NoHome, HomePutAway, HomeNotReady: the home is not there now.
     """
+    _check_kept(deps)
     now = deps.clock.now_ms()
     with deps.database.begin() as db:
         home = _live(db, wallet)
@@ -151,6 +154,11 @@ def delete(deps: Deps, wallet: str, confirm: str, actor: str = "") -> None:
         if home.state not in ("live", "pruned"):
             raise HomeNotReady
         home_orders.give(db, home, "delete", deps.clock.now_ms(), actor or wallet)
+
+
+def _check_kept(deps: Deps) -> None:
+    if not deps.settings.storage.most_snapshots:
+        raise WrongState("No snapshots are kept here.")
 
 
 def _live(db: Session, wallet: str) -> Home:

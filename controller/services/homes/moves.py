@@ -1,5 +1,7 @@
 """Homes follow their wallets: brought to another host before a start, copied to a second one afterwards.
 
+Where all hosts share one file system they are there already, and only handed over (`shared`).
+
 The home's row names the one host that may write to it, and its generation. A move gives the generation away
 first (the source closes), then brings the files, and only its outcome names the new host: until then the
 target has a snapshot and no right to it. A move that fails is given up by a generation that is later still.
@@ -13,6 +15,8 @@ from sqlmodel import Session, col, select
 
 from controller.errors import HomeNotReady, HomePutAway
 from controller.models import Home, Host, Run
+from controller.services.deps import Deps
+from controller.services.homes import shared
 from controller.services.ports import RunOutcome
 from controller.services.runs import orders as runs
 
@@ -22,7 +26,9 @@ NEW = "new"  # as the host program has it: there is no home anywhere
 PUT_AWAY = "put-away"  # the snapshot that a home is while it is put away
 
 
-def settle_place(db: Session, wallet: str, host: str, now_ms: int, *, slot: str, session: str) -> None:
+def settle_place(
+    deps: Deps, db: Session, wallet: str, host: str, now_ms: int, *, slot: str, session: str
+) -> None:
     """Have the wallet's home on the host of a start; a wallet without one gets it by that start.
 
     The caller writes the start's run afterwards; runs of a slot are done in order.
@@ -30,6 +36,8 @@ def settle_place(db: Session, wallet: str, host: str, now_ms: int, *, slot: str,
     home = _locked(db, wallet)
     if home is not None and (home.state == "gone" or home.base == NEW):
         _begin_anew(db, home, host, now_ms)
+    elif home is not None and home.host != host and deps.settings.storage.shared:
+        shared.hand_over(db, home, host)
     elif home is not None and home.host != host:
         generation = home.generation + 1
         asked = {"source": home.host, "name": f"g{generation}", "generation": generation, "close": True}

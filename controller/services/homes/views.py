@@ -42,14 +42,17 @@ class EventView:
 class HomeView:
     """A home. `days_left` until storage alone takes the balance to the floor; None where it never does.
 
-    `per_day_gpu_ms` is what a day without a session costs; `under_way` the order that is being carried out;
-    `prune_at_ms` the instant before which it is not put away, where its owner is warned.
+    `is_shared`: on a file system that all hosts share, where it is counted now and then, no quota holds and
+    no snapshots are kept (`snapshots_most` is 0). `per_day_gpu_ms` is what a day without a session costs;
+    `under_way` the order that is being carried out; `prune_at_ms` the instant before which it is not put
+    away, where its owner is warned.
     """
 
     wallet: str
     state: str
     host: str
     bytes_used: int
+    is_shared: bool
     quota_bytes: int
     measured_at_ms: int
     billed: str
@@ -90,7 +93,8 @@ def _view(deps: Deps, db: Session, row: Home) -> HomeView:
         state=row.state,
         host=row.host,
         bytes_used=row.bytes_used,
-        quota_bytes=rules.quota_bytes if row.quota_bytes is None else row.quota_bytes,
+        is_shared=bool(rules.shared),
+        quota_bytes=rules.quota_bytes if row.quota_bytes is None or rules.shared else row.quota_bytes,
         measured_at_ms=row.measured_at_ms,
         billed=rules.billed,
         per_day_gpu_ms=gpu_ms_per_day(row.bytes_used, rules.gpu_ms_per_gb_hour),
@@ -102,8 +106,8 @@ def _view(deps: Deps, db: Session, row: Home) -> HomeView:
         recovery_until_ms=row.recovery_until_ms,
         under_way=home_orders.under_way(db, wallet),
         has_session=db.exec(live).first() is not None,
-        snapshots_most=rules.snapshots,
-        snapshots=_snapshots(db, row),
+        snapshots_most=rules.most_snapshots,
+        snapshots=_snapshots(db, row) if rules.most_snapshots else [],
         events=_events(db, wallet),
     )
 

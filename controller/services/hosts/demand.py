@@ -21,7 +21,8 @@ _HOSTS = text(
     """
     SELECT h.name, h.state,
            count(s.id) FILTER (WHERE s.state = ANY(:live)) AS sessions,
-           (SELECT count(*) FROM home WHERE home.host = h.name AND home.state <> 'gone') AS homes,
+           (SELECT count(*) FROM home
+            WHERE home.host = h.name AND home.state <> 'gone' AND NOT :shared) AS homes,
            max(s.ended_at_ms) AS idle_since_ms
     FROM host h LEFT JOIN slot ON slot.host = h.name LEFT JOIN gpu_session s ON s.slot_id = slot.id
     GROUP BY h.name, h.state ORDER BY h.name
@@ -70,7 +71,8 @@ def demand(deps: Deps) -> Demand:
     """Who waits, and what is on each host, removed ones too."""
     with deps.database.begin() as db:
         waiting = [Wait(*row) for row in db.connection().execute(_WAITING)]
-        rows = [Load(*row) for row in db.connection().execute(_HOSTS, {"live": list(LIVE_STATES)})]
+        asked = {"live": list(LIVE_STATES), "shared": bool(deps.settings.storage.shared)}
+        rows = [Load(*row) for row in db.connection().execute(_HOSTS, asked)]
         coming = set(image_welcome.arriving(db))
     rows = [replace(row, state="arriving") if row.name in coming else row for row in rows]
     return Demand(deps.clock.now_ms(), waiting, [_idle(row) for row in rows])

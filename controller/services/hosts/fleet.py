@@ -15,13 +15,17 @@ from controller.models.sessions import LIVE_STATES
 from controller.services import locks
 from controller.services.deps import Deps
 from controller.services.homes import moves as home_moves
+from controller.services.homes import shared as home_shared
 
 GIVEN_UP = "its host was given up"
 
 
 @dataclass(frozen=True)
 class Standing:
-    """What is still on a host. `homes` live there; `homes_moving` are on their way to another one."""
+    """What is still on a host. `homes` live there, none of those on a file system that all hosts share.
+
+    `homes_moving` are on their way to another one.
+    """
 
     name: str
     state: str
@@ -43,7 +47,7 @@ def standing(deps: Deps, name: str) -> Standing:
         NotYours: no such host.
     """
     with deps.database.begin() as db:
-        return _standing(db, _host(db, name))
+        return _standing(deps, db, _host(db, name))
 
 
 def drain(deps: Deps, name: str) -> Standing:
@@ -59,7 +63,7 @@ def drain(deps: Deps, name: str) -> Standing:
         host.state = "draining" if host.state == "ready" else host.state
         db.add(host)
         db.flush()
-        return _standing(db, host)
+        return _standing(deps, db, host)
 
 
 def resume(deps: Deps, name: str) -> Standing:
@@ -75,7 +79,7 @@ def resume(deps: Deps, name: str) -> Standing:
         host.state = "ready" if host.state == "draining" else host.state
         db.add(host)
         db.flush()
-        return _standing(db, host)
+        return _standing(deps, db, host)
 
 
 def remove(deps: Deps, name: str) -> Standing:
@@ -91,7 +95,7 @@ def remove(deps: Deps, name: str) -> Standing:
     with deps.database.begin() as db:
         locks.placement(db)
         host = _host(db, name)
-        found = _standing(db, host)
+        found = _standing(deps, db, host)
         if host.state != "draining":
             hint = "give it up (--dead)" if host.state == "lost" else "drain it first"
             raise WrongState(f"{name} is {host.state}: {hint}.", state=host.state)
@@ -99,12 +103,14 @@ def remove(deps: Deps, name: str) -> Standing:
             raise WrongState(f"{name} still has {found.slots} desktops.", state=host.state)
         if found.homes:
             home_moves.evacuate(db, name, deps.clock.now_ms())
-            return _standing(db, host)
-        return _removed(db, host)
+            return _standing(deps, db, host)
+        return _removed(deps, db, host)
 
 
 def give_up(deps: Deps, name: str) -> tuple[Standing, list[str]]:
     """Remove a host that will not answer again: its homes go on from their newest replicas elsewhere.
+
+    Those on a shared file system need none.
 
     Should it come back, its homes are closed to it (a later generation), and what was written there after the
     replica stays there and is kept.
@@ -114,20 +120,22 @@ def give_up(deps: Deps, name: str) -> tuple[Standing, list[str]]:
 
     Raises:
         NotYours: no such host.
-        WrongState: it answers, or sessions on it have not ended yet.
+        WrongState: it answers, or sessions on it have not ended yet; where homes are shared, none may live.
     """
     with deps.database.begin() as db:
         locks.placement(db)
         host = _host(db, name)
-        found = _standing(db, host)
+        found = _standing(deps, db, host)
         if host.state != "lost":
             raise WrongState(f"{name} is {host.state}: only a lost host is given up.", state=host.state)
         if found.sessions:
             raise WrongState(f"{found.sessions} sessions on it end when their leases do.", state=host.state)
+        home_shared.check_silent(deps, db, name)
         _call_off(db, name, deps.clock.now_ms())
-        homes = db.exec(select(Home.wallet).where(Home.host == name).order_by(col(Home.wallet))).all()
+        lying = () if deps.settings.storage.shared else (name,)
+        homes = db.exec(select(Home.wallet).where(col(Home.host).in_(lying)).order_by(col(Home.wallet))).all()
         left = [wallet for wallet in homes if not home_moves.adopt_replica(db, wallet)]
-        return _removed(db, host), left
+        return _removed(deps, db, host), left
 
 
 def _call_off(db: Session, name: str, now_ms: int) -> None:
@@ -146,11 +154,11 @@ def _call_off(db: Session, name: str, now_ms: int) -> None:
     )
 
 
-def _removed(db: Session, host: Host) -> Standing:
+def _removed(deps: Deps, db: Session, host: Host) -> Standing:
     host.state = "removed"
     db.add(host)
     db.flush()
-    return _standing(db, host)
+    return _standing(deps, db, host)
 
 
 def _host(db: Session, name: str) -> Host:
@@ -160,7 +168,7 @@ def _host(db: Session, name: str) -> Host:
     return host
 
 
-def _standing(db: Session, host: Host) -> Standing:
+def _standing(deps: Deps, db: Session, host: Host) -> Standing:
     def count(query: object) -> int:
         return int(db.exec(query).one())  # type: ignore[call-overload]
 
@@ -171,7 +179,8 @@ def _standing(db: Session, host: Host) -> Standing:
         .join(Slot, col(Slot.id) == col(GpuSession.slot_id))
         .where(Slot.host == host.name, col(GpuSession.state).in_(LIVE_STATES))
     )
-    homes = select(func.count()).select_from(Home).where(Home.host == host.name, Home.state != "gone")
+    lying = () if deps.settings.storage.shared else (host.name,)
+    homes = select(func.count()).select_from(Home).where(col(Home.host).in_(lying), Home.state != "gone")
     moving = (
         select(func.count())
         .select_from(Run)

@@ -17,6 +17,7 @@ from controller.models import Gpu, GpuSession
 from controller.services import locks
 from controller.services.deps import Deps
 from controller.services.homes import moves as home_moves
+from controller.services.homes import shared as home_shared
 from controller.services.hosts import images
 from controller.services.pool import waiting as pool
 from controller.services.queue import cuts as queue_cuts
@@ -94,7 +95,8 @@ def _first_fit(deps: Deps, db: Session) -> int:
     claims = _queued(db)
     if not claims:
         return 0
-    rests = start_failures.resting(db, [c.id for c in claims], deps.clock.now_ms())
+    ids = [claim.id for claim in claims]
+    rests = home_shared.keep_off(deps, db, ids, start_failures.resting(db, ids, deps.clock.now_ms()))
     decided = first_fit([_waiting(c, rests.get(c.id)) for c in claims], free_gpus.free_hosts(deps, db))
     by_id = {claim.id: claim for claim in claims}
     for claim_id, where in decided.starts:
@@ -145,6 +147,6 @@ def _start(deps: Deps, db: Session, claim: GpuSession, at: Place) -> None:
     assert taken.rowcount == len(at.gpus), "the placement lock keeps free GPUs free"
     claim.slot_id = slot.id
     life.write(db, claim, started(life.life_of(claim), now))
-    home_moves.settle_place(db, claim.wallet, at.host, now, slot=slot.id, session=claim.id)
+    home_moves.settle_place(deps, db, claim.wallet, at.host, now, slot=slot.id, session=claim.id)
     runs.enqueue(db, runs.START, at.host, now, slot=slot.id, session=claim.id)
     pool.make_way(db, at.host, at.gpus, now)

@@ -16,6 +16,7 @@ from controller.domain.planner import Host, Policy, Running, Slot, Waiting
 from controller.domain.planner.bounds import Allowance, ends_by
 from controller.models import GpuSession, Promise, QueuePlace
 from controller.services.deps import Deps
+from controller.services.homes import shared as home_shared
 from controller.services.pool import waiting as pool
 from controller.services.sessions import start_failures
 from controller.services.sessions.start_failures import Rest
@@ -114,7 +115,7 @@ def read(deps: Deps, db: Session, *, lock: bool = True) -> World:
             continue
         sessions.append(session)
         known[held.id] = (held.bound_ms, held.until_ms)
-    rows = _claims(db, now, lock=lock)
+    rows = _claims(deps, db, now, lock=lock)
     waiting = tuple(_waiting(deps.settings, claim, now) for claim in rows.values())
     return World(now, hosts, tuple(sessions), tuple(leaving), waiting, rows, known)
 
@@ -162,7 +163,7 @@ def _session(allowed: Allowance, held: Row[tuple[object, ...]], now: int) -> Run
     return Running(held.id, held.host, held.gpus, bound, max(until, now))
 
 
-def _claims(db: Session, now: int, *, lock: bool) -> dict[str, Claim]:
+def _claims(deps: Deps, db: Session, now: int, *, lock: bool) -> dict[str, Claim]:
     query = (
         select(GpuSession)
         .where(GpuSession.state == "queued")
@@ -176,7 +177,7 @@ def _claims(db: Session, now: int, *, lock: bool) -> dict[str, Claim]:
     places = {p.session_id: p for p in db.exec(select(QueuePlace).where(col(QueuePlace.session_id).in_(ids)))}
     promises = {p.session_id: p for p in db.exec(select(Promise).where(col(Promise.session_id).in_(ids)))}
     balances = {str(i): int(b) for i, b in db.connection().execute(_BALANCES).all()}
-    rests = start_failures.resting(db, ids, now)
+    rests = home_shared.keep_off(deps, db, ids, start_failures.resting(db, ids, now))
     return {
         i: Claim(row, places.get(i) or QueuePlace(session_id=i), promises.get(i), balances[i], rests.get(i))
         for i, row in rows.items()

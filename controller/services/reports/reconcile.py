@@ -10,14 +10,15 @@ from sqlmodel import Session, col, select
 
 from controller.models import Host, Run, Slot
 from controller.services.deps import Deps
+from controller.services.homes import shared as home_shared
 from controller.services.hosts import gpu_hygiene
 from controller.services.runs import orders as runs
+from controller.services.runs.slots import LEASE_SLACK_MS
 from controller.services.sessions import ends, life
 from controller.services.sessions.end_words import HOST_GONE
 
 SILENT_MS = 15_000
 PROBE_EVERY_MS = 60_000
-LEASE_SLACK_MS = 10_000
 
 # Slots whose session is over, or whose lease ran out without a word, and that nobody is stopping.
 _STRAYS = text(
@@ -57,6 +58,7 @@ def reconcile(deps: Deps) -> int:
         _end_stray(deps, stray.session_id, stray.id)
     for session_id in stranded:
         _let_go(deps, session_id)
+    home_shared.take_over(deps)
     return len(strays) + len(stranded)
 
 

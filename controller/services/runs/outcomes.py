@@ -34,6 +34,7 @@ class _Locked:
     row: GpuSession
     slot: Slot
     absence_ms: int
+    is_shared: bool  # homes lie on a file system that all hosts share
 
 
 def finish(deps: Deps, taken: runs.Taken, outcome: RunOutcome) -> bool:
@@ -69,7 +70,8 @@ def finish(deps: Deps, taken: runs.Taken, outcome: RunOutcome) -> bool:
             return False
         runs.note_way(run, taken, outcome, now)
         follow = {runs.START: _started, home_moves.MOVE: _moved}.get(taken.playbook, _stopped)
-        follow(db, _Locked(run, row, slot, deps.settings.sessions.absence_s * 1000), outcome, now)
+        absence_ms, is_shared = deps.settings.sessions.absence_s * 1000, bool(deps.settings.storage.shared)
+        follow(db, _Locked(run, row, slot, absence_ms, is_shared), outcome, now)
         db.add(run)
     return True
 
@@ -183,7 +185,8 @@ def _stopped(db: Session, at: _Locked, outcome: RunOutcome, now: int) -> None:
     db.flush()
     if at.row.state == "ending" and at.row.slot_id == slot.id:
         ends.finish_end(db, at.row, now)
-    home_moves.replicate(db, at.row.wallet, now)
+    if not at.is_shared:
+        home_moves.replicate(db, at.row.wallet, now)
     gpu_hygiene.give_back(db, slot, answer.get("gpu_checks") or {}, now)
 
 

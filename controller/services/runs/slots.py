@@ -11,6 +11,7 @@ from controller.services.deps import Deps
 from controller.settings import Settings
 
 MS_PER_MINUTE = 60_000
+LEASE_SLACK_MS = 10_000  # a guard stops what has outlived its lease within this time
 
 
 def new_slot(deps: Deps, db: Session, host: str, config_digest: str, image_id: str) -> Slot:

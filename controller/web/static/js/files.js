@@ -25,7 +25,7 @@ function overview(home) {
   const days = home.days_left === null ? "for ever" : `${home.days_left} days`;
   const facts = [
     ["Cost", `${(home.per_day_gpu_ms / 60000).toFixed(2)} minutes a day`], ["Charged", home.billed === "always" ? "always" : "while no session runs"],
-    ["Balance", `${minutes(home.balance_gpu_ms)} minutes`], ["Lasts, by storage alone", days], ["Counted", moment.format(home.measured_at_ms)]];
+    ["Balance", `${minutes(home.balance_gpu_ms)} minutes`], ["Lasts, by storage alone", days], ["Counted", home.is_shared ? "some ten minutes apart" : moment.format(home.measured_at_ms)]];
   return [h("h2", {}, home.quota_bytes ? `${gb(home.bytes_used)} of ${gb(home.quota_bytes)}` : gb(home.bytes_used)),
     home.quota_bytes ? h("meter", { min: 0, max: home.quota_bytes, high: home.quota_bytes * 0.9, value: home.bytes_used, "aria-label": "How full your home is" }) : null,
     ...notes(home), h("dl", {}, facts.map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]))];
@@ -44,6 +44,7 @@ function notes(home) {
 }
 
 function snapshots(home, none) {
+  if (home && !home.snapshots_most) return [h("h2", {}, "Snapshots"), h("p", { class: "faint" }, "None are kept here: what you delete or overwrite cannot be brought back.")];
   const head = h("div", { class: "row" }, h("h2", {}, "Snapshots"), none ? null : h("button", { class: "button quiet", disabled: home.state !== "live" || Boolean(home.under_way), onclick: take }, "Take one now"));
   const kept = home?.snapshots ?? [];
   const list = kept.map((one) => h("li", {}, h("span", {}, moment.format(one.created_at_ms), one.why ? h("span", { class: "faint" }, ` ${one.why}`) : null),
