@@ -6,9 +6,11 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 
+from controller.guard.home_walk import HomeWalk
 from controller.guard.report import Quotas
-from controller.host import home_usage
+from controller.host import home_snapshots, home_usage
 from controller.host.config import HostConfig
+from controller.host.instants import now_ms
 from controller.host.words import HostRefused
 
 log = logging.getLogger("axonos.guard")
@@ -21,6 +23,7 @@ class Homes:
     def __init__(self, config: HostConfig, since_boot: Callable[[], int], pool: Executor) -> None:
         """Args: the host; milliseconds since its boot; where it is done."""
         self._dir, self._since_boot, self._pool = config.homes_dir, since_boot, pool
+        self._walk = HomeWalk(self._dir, now_ms)
         self._at_ms = 0
         self._count: Future[dict[str, int]] | None = None
         self._limits: Future[None] | None = None
@@ -32,7 +35,7 @@ class Homes:
             return _outcome(count)
         if self._count is None and self._since_boot() >= self._at_ms:
             self._at_ms = self._since_boot() + EVERY_MS
-            self._count = self._pool.submit(home_usage.measure, self._dir)
+            self._count = self._pool.submit(self._measure)
         return None
 
     def limit(self, quotas: Quotas) -> None:
@@ -41,9 +44,15 @@ class Homes:
             self._limits = self._pool.submit(_limit, self, quotas)
 
     def set_quotas(self, quotas: Quotas) -> None:
-        """Limit them now."""
-        if self._dir.is_mount():
+        """Limit them now; a plain folder has no limit."""
+        if self._dir.is_mount() and home_snapshots.is_btrfs(self._dir):
             home_usage.set_quotas(self._dir, quotas.default, quotas.others)
+
+    def _measure(self) -> dict[str, int]:
+        """By the file system's own count; plain folders by walking on through them."""
+        if self._dir.is_mount() and not home_snapshots.is_btrfs(self._dir):
+            return self._walk.step()
+        return home_usage.measure(self._dir)
 
 
 def _outcome(count: Future[dict[str, int]]) -> dict[str, int] | None:

@@ -12,8 +12,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from controller.host import home_fence, home_open, home_snapshots, home_usage, hostkeys
+from controller.host import home_fence, home_folder, home_open, home_snapshots, home_usage, hostkeys
 from controller.host.config import HostConfig
+from controller.host.home_fence import Fence
 from controller.host.home_request import ChangeRequest
 from controller.host.home_snapshots import PUT_AWAY
 from controller.host.leases import Leases
@@ -45,15 +46,18 @@ def change(config: HostConfig, request: ChangeRequest) -> dict[str, Any]:
 
 
 def _snapshot(config: HostConfig, request: ChangeRequest, where: Path) -> None:
+    _check_kept(config)
     home_snapshots.take(_home(config, request, where), where, request.name)
 
 
-def _drop(_config: HostConfig, request: ChangeRequest, where: Path) -> None:
+def _drop(config: HostConfig, request: ChangeRequest, where: Path) -> None:
+    _check_kept(config)
     home_snapshots.remove(where, request.name)
 
 
 def _restore(config: HostConfig, request: ChangeRequest, where: Path) -> None:
     """What the home is now is kept as the snapshot `keep` first."""
+    _check_kept(config)
     if request.name not in home_snapshots.listed(where):
         raise HostRefused("bad_input", f"snapshot {request.name} is not on this host")
     home = _home(config, request, where)
@@ -62,10 +66,14 @@ def _restore(config: HostConfig, request: ChangeRequest, where: Path) -> None:
 
 
 def _prune(config: HostConfig, request: ChangeRequest, where: Path) -> None:
-    home = config.homes_dir / request.home
-    if not home.is_dir() and PUT_AWAY in home_snapshots.listed(where):  # broken off before
+    home, is_btrfs = config.homes_dir / request.home, home_snapshots.is_btrfs(config.homes_dir)
+    away = PUT_AWAY in home_snapshots.listed(where) if is_btrfs else (where / PUT_AWAY).is_dir()
+    if not home.is_dir() and away:  # broken off before
         return
     home = _home(config, request, where)
+    if not is_btrfs:
+        home_folder.put_away(home, where)
+        return
     home_snapshots.remove_put_away(where)  # of a time before: the home has been elsewhere since
     home_snapshots.take(home, where, PUT_AWAY)
     home_snapshots.btrfs("subvolume", "delete", "--commit-after", str(home))
@@ -75,6 +83,10 @@ def _recover(config: HostConfig, request: ChangeRequest, where: Path) -> None:
     """From what was put away here, or from the snapshot that came here meanwhile."""
     _check_fence(config, request)
     fence, home = home_fence.read(config.homes_dir, request.home), config.homes_dir / request.home
+    if not home_snapshots.is_btrfs(config.homes_dir):
+        home_folder.bring_back(home, where)
+        home_fence.write(config.homes_dir, request.home, Fence(request.generation))
+        return
     if fence.generation != request.generation or fence.closed:
         home_open.open_held(config, request.home, request.generation, request.base, where)
     elif PUT_AWAY in home_snapshots.listed(where):
@@ -87,10 +99,14 @@ def _recover(config: HostConfig, request: ChangeRequest, where: Path) -> None:
 def _delete(config: HostConfig, request: ChangeRequest, where: Path) -> None:
     """Everything of the home on this host goes, its key and its snapshots too."""
     _check_fence(config, request)
+    home = config.homes_dir / request.home
+    if not home_snapshots.is_btrfs(config.homes_dir):
+        home_folder.delete(home, where)
+        hostkeys.forget(config, request.home)
+        return
     for path in sorted(where.iterdir()):
         if path.is_dir() and home_snapshots.NAME.fullmatch(path.name):
             home_snapshots.remove(where, path.name)
-    home = config.homes_dir / request.home
     if home.is_dir():
         home_snapshots.btrfs("subvolume", "delete", "--commit-after", str(home))
     hostkeys.forget(config, request.home)
@@ -108,6 +124,11 @@ def _home(config: HostConfig, request: ChangeRequest, where: Path) -> Path:
             raise HostRefused("home_missing", "the home is not on this host")
         home_open.open_held(config, request.home, request.generation, request.base, where)
     return config.homes_dir / request.home
+
+
+def _check_kept(config: HostConfig) -> None:
+    if not home_snapshots.is_btrfs(config.homes_dir):
+        raise HostRefused("bad_input", "this file system keeps no snapshots")
 
 
 def _check_fence(config: HostConfig, request: ChangeRequest) -> None:

@@ -10,7 +10,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from controller.host import home_fence, home_snapshots, home_usage
+from controller.host import home_fence, home_folder, home_snapshots, home_usage
 from controller.host.config import HostConfig
 from controller.host.home_fence import Fence
 from controller.host.words import HostRefused
@@ -55,7 +55,9 @@ def open_held(config: HostConfig, wallet: str, generation: int, base: str, where
     if fence.generation == generation and fence.closed:
         raise HostRefused("home_fenced", f"this host gave the home up for generation {generation}")
     home = config.homes_dir / wallet
-    if base not in ("", NEW):
+    if not home_snapshots.is_btrfs(config.homes_dir):
+        _open_folder(home, where, is_anew=base == NEW and fence.generation < generation, is_new=base == NEW)
+    elif base not in ("", NEW):
         _restore(home, where, base)
     elif base == "" and not home.is_dir():
         raise HostRefused("home_missing", f"{home} is not there, and it should be")
@@ -64,6 +66,14 @@ def open_held(config: HostConfig, wallet: str, generation: int, base: str, where
     elif home.is_dir() and _is_subvolume(home) and home_snapshots.is_read_only(home):
         _reopen(home)
     home_fence.write(config.homes_dir, wallet, Fence(generation))
+
+
+def _open_folder(home: Path, where: Path, *, is_new: bool, is_anew: bool) -> None:
+    """What lies here is all there is, whatever snapshot it was opened from elsewhere."""
+    if not home.is_dir() and not is_new:
+        raise HostRefused("home_missing", f"{home} is not there, and it should be")
+    if home.is_dir() and is_anew:
+        home_folder.put_aside(home, where)
 
 
 def _restore(home: Path, where: Path, name: str) -> None:

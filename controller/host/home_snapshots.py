@@ -129,6 +129,14 @@ def keep_only(where: Path, names: set[str]) -> list[str]:
     return gone
 
 
+def is_btrfs(homes_dir: Path) -> bool:
+    """Whether homes are subvolumes there, with snapshots and quotas; else they are plain folders."""
+    where = os.path.realpath(homes_dir)
+    lines = (line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines())
+    kinds = [words[words.index("-") + 1] for words in lines if words[4] == where]
+    return kinds[-1:] == ["btrfs"]
+
+
 def uuid_of(path: Path) -> str:
     """The identity of a subvolume: where it came from another host, the one it had there."""
     lines = (line.partition(":") for line in btrfs("subvolume", "show", str(path)).splitlines())

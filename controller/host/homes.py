@@ -1,4 +1,4 @@
-"""Homes: one btrfs subvolume per wallet, owned by the session user, kept when a session ends.
+"""Homes: one btrfs subvolume, or folder, per wallet, owned by the session user, kept when a session ends.
 
 Root makes the folder; whatever happens inside it is done as the session user and without following links,
 because every name in there was chosen by the person who works in it.
@@ -12,7 +12,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from controller.host import home_open, home_usage
+from controller.host import home_open, home_snapshots, home_usage
 from controller.host.config import HostConfig
 from controller.host.words import HostRefused
 
@@ -53,7 +53,7 @@ def ensure(config: HostConfig, wallet: str, generation: int = 0, base: str = "")
 
 
 def _create(home: Path) -> None:
-    if _is_btrfs(home.parent):
+    if home_snapshots.is_btrfs(home.parent):
         done = subprocess.run(
             ["btrfs", "subvolume", "create", home], capture_output=True, text=True, timeout=30, check=False
         )
@@ -63,16 +63,6 @@ def _create(home: Path) -> None:
             home_usage.join(home.parent, home.name, home)
     else:
         home.mkdir(mode=0o700, exist_ok=True)
-
-
-def _is_btrfs(folder: Path) -> bool:
-    where = os.path.realpath(folder)
-    kinds = [
-        line.split(" - ")[1].split()[0]
-        for line in Path("/proc/self/mountinfo").read_text().splitlines()
-        if line.split()[4] == where
-    ]
-    return kinds[-1:] == ["btrfs"]
 
 
 def set_settings_aside(home: Path, uid: int) -> None:

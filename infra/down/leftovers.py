@@ -76,10 +76,15 @@ def remove_packet_filter(instance: Instance) -> bool:
     return done.returncode == 0
 
 
+def mounted_below(folder: Path) -> list[str]:
+    """What is mounted below a folder, innermost first."""
+    mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    return sorted({mount for mount in mounts if Path(mount).is_relative_to(folder)}, reverse=True)
+
+
 def unmount_below(folder: Path) -> list[str]:
     """Unmount whatever is mounted below a folder, innermost first."""
-    mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-    found = sorted({mount for mount in mounts if Path(mount).is_relative_to(folder)}, reverse=True)
+    found = mounted_below(folder)
     for mount in found:
         subprocess.run(["umount", "--lazy", mount], capture_output=True, check=False)
     return [f"mount {mount}" for mount in found]

@@ -7,9 +7,16 @@ from dataclasses import dataclass, field
 
 from infra import engine
 from infra.docker_engine import docker_answers
-from infra.down.leftovers import remove_containers, remove_docker_objects, remove_packet_filter, unmount_below
+from infra.down.leftovers import (
+    mounted_below,
+    remove_containers,
+    remove_docker_objects,
+    remove_packet_filter,
+    unmount_below,
+)
 from infra.down.sessions import end_sessions
 from infra.errors import InfraError
+from infra.faults import Fault
 from infra.instance import Instance
 from infra.playing import play
 from infra.pulumi_cli import ensure_cli
@@ -53,6 +60,10 @@ def purge(instance: Instance, report: Report) -> Done:
     if remove_packet_filter(instance):
         removed.append("packet filter rules")
     removed += unmount_below(instance.run) + unmount_below(instance.state)
+    if left := mounted_below(instance.state):  # homes that other hosts use lie there, perhaps
+        raise Fault(
+            f"{left[0]} is still mounted: nothing below it is removed.", "Unmount it, and run it again."
+        )
     removed += play(instance, "purge", report)
     report(f"removing {instance.state}")
     shutil.rmtree(instance.state)  # last: this program itself runs from there

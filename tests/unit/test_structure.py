@@ -17,12 +17,13 @@ SOURCES = sorted(
 )
 
 # Who may import whom inside `controller`. `app`, `worker` and `cli` construct adapters; nobody else does.
-CORE = {"errors", "settings", "settings_money", "models"}
+CORE = {"errors", "settings", "settings_money", "settings_storage", "models"}
 ALLOWED = {
     "domain": {"domain"},
     "models": {"models"},
-    "settings": {"errors", "settings_money"},
+    "settings": {"errors", "settings_money", "settings_storage"},
     "settings_money": set(),
+    "settings_storage": {"settings_money"},
     "errors": {"errors"},
     "rfb": {"rfb", "errors"},
     "services": CORE | {"domain", "services"},

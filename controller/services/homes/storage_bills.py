@@ -16,7 +16,7 @@ from controller.domain.storage_fee import SETTLE_LAG_MS, Mark, Stretch, settle
 from controller.models import GpuSession, Home, StorageWindow
 from controller.services.deps import Deps
 from controller.services.money import ledger
-from controller.settings import Storage
+from controller.settings_storage import Storage
 
 USED = "used:storage"
 CHARGED_STATES = ("live", "restoring", "pruning")
