@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import pytest
 import yaml
+from pydantic import ValidationError
+
+from controller.settings_storage import Storage
 
 PLAYBOOKS = Path(__file__).resolve().parents[2] / "playbooks"
 ROLES = sorted(path for path in (PLAYBOOKS / "roles").iterdir() if path.is_dir())
@@ -44,3 +49,25 @@ def test_the_roles_of_operators_are_specified():
     assert {"edge", "exporters", "backup", "nvidia_driver", "nvidia_container_toolkit", "gpu_check"} <= {
         role.name for role in SPECIFIED
     }
+
+
+@pytest.mark.parametrize("shared", ["", "files.example.org:/homes"])
+def test_the_platforms_file_says_where_homes_lie_only_where_they_are_shared(shared):
+    environment = jinja2.Environment(trim_blocks=True, keep_trailing_newline=True, autoescape=False)
+    template = (PLAYBOOKS / "roles" / "controller" / "templates" / "axonos.toml.j2").read_text()
+    names = set(re.findall(r"\b((?:instance|controller|inventory)_\w+)", template))
+    values = dict.fromkeys(names, "1") | {
+        "controller__chain": {},
+        "controller__homes_shared": shared,
+        "controller__homes_shared_type": "nfs4",
+        "controller__homes_shared_options": "noatime,hard",
+    }
+    written = environment.from_string(template).render(values)
+    wanted = {"shared": shared, "shared_type": "nfs4", "shared_options": "noatime,hard"}
+    assert tomllib.loads(written.replace("= \n", "= 1\n")).get("storage") == (wanted if shared else None)
+    assert written.endswith('"\n')
+    assert not written.endswith("\n\n")
+    if shared:
+        assert Storage(**wanted).variables["axonos_homes_shared"] == shared
+        with pytest.raises(ValidationError):
+            Storage(shared="files:/my homes")
