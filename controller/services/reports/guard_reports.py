@@ -30,6 +30,13 @@ _HEARD = text(
     WHERE name = :name AND state <> 'removed' RETURNING state, {LAZILY}
     """  # noqa: S608 - words of this program only
 )
+_UNDELIVERED = text(
+    """
+    SELECT w.id, s.slot_id AS slot, w.text, w.urgency
+    FROM warning w JOIN gpu_session s ON s.id = w.session_id JOIN slot ON slot.id = s.slot_id
+    WHERE slot.host = :host AND slot.state = 'up' AND w.delivered_at_ms IS NULL ORDER BY w.id
+    """
+)
 _BACK = text("UPDATE host SET state = CASE WHEN drain THEN 'draining' ELSE 'ready' END WHERE name = :name")
 
 
@@ -157,14 +164,4 @@ def _overdue(db: Session, said: Report, now_ms: int) -> list[str]:
 
 
 def _warnings(db: Session, host: str) -> list[dict[str, Any]]:
-    query = (
-        select(DesktopWarning, GpuSession.slot_id)
-        .join(GpuSession, col(GpuSession.id) == col(DesktopWarning.session_id))
-        .join(Slot, col(Slot.id) == col(GpuSession.slot_id))
-        .where(Slot.host == host, Slot.state == "up", col(DesktopWarning.delivered_at_ms).is_(None))
-        .order_by(col(DesktopWarning.id))
-    )
-    return [
-        {"id": warning.id, "slot": slot, "text": warning.text, "urgency": warning.urgency}
-        for warning, slot in db.exec(query)
-    ]
+    return [dict(row) for row in db.connection().execute(_UNDELIVERED, {"host": host}).mappings()]
