@@ -18,7 +18,15 @@ from sqlmodel import Field, SQLModel
 
 T = TypeVar("T", bound=type[SQLModel])
 UNSEALED = ("id", "seal")
-_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode  # ASCII only, as by default
+
+
+def _whole(value: Any) -> int:
+    if isinstance(value, Decimal):
+        return int(value)
+    raise TypeError(f"{type(value).__name__} cannot be sealed")
+
+
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=_whole).encode  # ASCII only
 
 
 def seal_column() -> Any:
@@ -33,7 +41,7 @@ def seal_of(table: str, columns: dict[str, Any]) -> str:
         table: its name.
         columns: its values by column; a surrogate `id` and the seal itself do not count.
     """
-    kept = {name: _plain(value) for name, value in columns.items() if name not in UNSEALED}
+    kept = {name: value for name, value in columns.items() if name not in UNSEALED}
     return hashlib.sha256(_CANONICAL([table, kept]).encode()).hexdigest()
 
 
@@ -48,7 +56,3 @@ def _write(mapper: Mapper[Any], connection: Connection, row: Any) -> None:
     del connection
     names = [column.key for column in mapper.columns]
     row.seal = seal_of(str(mapper.local_table), {name: getattr(row, name) for name in names})
-
-
-def _plain(value: Any) -> Any:
-    return int(value) if isinstance(value, Decimal) else value
