@@ -71,3 +71,19 @@ def test_the_platforms_file_says_where_homes_lie_only_where_they_are_shared(shar
         assert Storage(**wanted).variables["axonos_homes_shared"] == shared
         with pytest.raises(ValidationError):
             Storage(shared="files:/my homes")
+
+
+def names_of_services(where):
+    """Every service that tasks or variables below a folder, or in a file, define."""
+    texts = [path.read_text() for path in ([where] if where.is_file() else where.rglob("*.yml"))]
+    inline = r"^\s*- \{name: ([a-z-]+)(?:, [^}]+)?\}$|^\s*(?:- )?name: ([a-z-]+)$"
+    return {found[1] or found[2] for text in texts for found in re.finditer(inline, text, re.MULTILINE)}
+
+
+def test_what_runs_is_stopped_by_down_and_removed_by_purge():
+    started = set().union(*(names_of_services(role / part) for role in ROLES for part in ("tasks", "vars")))
+    surroundings = {one["name"] for one in read(PLAYBOOKS / "vars" / "instance.yml")["instance_surroundings"]}
+    assert {"edge", "node-exporter", "gpu-exporter", "backup", "scale"} == surroundings <= started
+    assert started == names_of_services(PLAYBOOKS / "down.yml") | surroundings
+    units = set(re.findall(r"instance_prefix \}\}-([a-z-]+)\.service", (PLAYBOOKS / "purge.yml").read_text()))
+    assert units == started - {"docker"} | {"homes"}

@@ -143,3 +143,24 @@ def _parsed(world: World, **more):
     from ansible_collections.axonos.platform.plugins.module_utils.service import Service
 
     return Service.parse(world.service(**more), "axsvc")
+
+
+def test_what_was_stopped_with_the_instance_is_started_again_and_nothing_else(world: World) -> None:
+    place, two = {**world.place, **world.program}, [{"name": "web"}, {"name": "never-set-up"}]
+
+    def converged(*, check: bool = False, **more) -> list[str]:
+        return things(world.converge("services", check=check, services=two, **place, **more))
+
+    world.start()
+    assert converged(state="resumed") == []
+    converged(state="stopped")
+    assert converged(state="resumed") == [], "somebody wanted it stopped"
+    world.start()
+    assert converged(state="stopped", remember=True) == ["web: stopped"]
+    assert converged(state="stopped", remember=True) == [], "and what is remembered stays so"
+    assert converged(check=True, state="resumed") == ["web: stopped"]
+    assert converged(state="resumed") == ["web: stopped"]
+    assert world.look() == []
+    assert converged(state="resumed") == []
+    converged(state="stopped")
+    assert converged(state="resumed") == [], "forgotten once it ran"

@@ -118,3 +118,20 @@ def test_a_service_comes_back_after_a_reboot(machine: Machine, tmp_path: Path) -
     subprocess.run(["docker", "restart", machine.name], check=True, capture_output=True)
     booted(machine)
     assert converge(machine) == []
+
+
+def test_what_was_stopped_with_the_instance_is_started_again_with_it(machine: Machine) -> None:
+    """With its unit as it was, and at each boot again."""
+    machine.run("mkdir", "-p", PLACE["state_dir"])
+    converge(machine)
+    params = {**PLACE, "services": [{"name": "web"}], "remember": True}
+
+    def only_named(state: str) -> list[str]:
+        asked = json.dumps(["services", False, {**params, "state": state}])
+        return list(json.loads(machine.run("python3", "-c", CONVERGE, asked)))
+
+    assert only_named("stopped") == ["web: stopped"]
+    assert pid(machine) == "0"
+    assert only_named("resumed") == ["web: stopped"]
+    assert machine.run("systemctl", "is-enabled", "axonos-blue-web").strip() == "enabled"
+    assert converge(machine) == only_named("resumed") == []

@@ -39,7 +39,14 @@ options:
     type: list
     elements: dict
     required: true
-  state: {description: Whether they shall run., type: str, choices: [started, stopped], default: started}
+  state:
+    description:
+      - Whether they shall run. C(resumed) starts those again that were stopped with C(remember), as they are
+        defined, and leaves all others alone.
+    type: str
+    choices: [started, stopped, resumed]
+    default: started
+  remember: {description: "With C(stopped), have C(resumed) start them again.", type: bool, default: false}
   supervisord: {description: The program., type: path, default: supervisord}
   finish: {description: With C(stopped), end supervisord as well., type: bool, default: false}
 """
@@ -60,12 +67,14 @@ results: {description: Each service that was not as it should be, and how., type
 """
 CHECK_PATIENCE_S = 3
 JUST_STARTED_S = 2.5
+REMEMBERED = "services-stopped"
 ARGUMENTS = {
     "instance": {"type": "str", "required": True},
     "state_dir": {"type": "path", "required": True},
     "run_dir": {"type": "path", "required": True},
     "services": {"type": "list", "elements": "dict", "required": True},
-    "state": {"choices": ["started", "stopped"], "default": "started"},
+    "state": {"choices": ["started", "stopped", "resumed"], "default": "started"},
+    "remember": {"type": "bool", "default": False},
     "supervisord": {"type": "path", "default": "supervisord"},
     "finish": {"type": "bool", "default": False},
 }
@@ -79,7 +88,13 @@ def converge(params: dict[str, Any], check: bool) -> dict[str, Any]:
         for service in services:
             _start(backend, service, found, check)
         return found.result()
-    _stop_all(backend, services, found, check)
+    remembered = Path(params["state_dir"]) / REMEMBERED
+    if params["state"] == "resumed":
+        _resume_all(backend, services, remembered, found, check)
+        return found.result()
+    stopped = _stop_all(backend, services, found, check)
+    if params["remember"] and stopped and not check:
+        _write(remembered, "".join(f"{name}\n" for name in sorted({*stopped, *_names(remembered)})))
     if params["finish"] and not check and backend.shut_down():
         found.note("supervisord", "stopped")
     return found.result()
@@ -115,6 +130,10 @@ def _start(backend: Systemd | Supervisor, service: Service, found: Differences, 
     backend.prepare()
     if written:
         _write(backend.definition(service), text)
+    _apply(backend, service)
+
+
+def _apply(backend: Systemd | Supervisor, service: Service) -> None:
     backend.apply(service)
     if not wait_until_ready(service, lambda: backend.pid(service)):
         raise CommandFailed(
@@ -164,10 +183,37 @@ def _write(path: Path, text: str) -> None:
     fresh.replace(path)
 
 
+def _resume_all(
+    backend: Systemd | Supervisor, services: list[Service], remembered: Path, found: Differences, check: bool
+) -> None:
+    """Each is forgotten once it runs. What was not stopped here was stopped by somebody, and stays so."""
+    names = _names(remembered)
+    for service in services:
+        if service.name not in names:
+            continue
+        if backend.definition(service).exists() and not backend.pid(service):
+            found.note(service.name, "stopped")
+            if not check:
+                backend.prepare()
+                _apply(backend, service)
+        if not check:
+            names.remove(service.name)
+            _write(remembered, "".join(f"{name}\n" for name in names))
+
+
+def _names(remembered: Path) -> list[str]:
+    return remembered.read_text().split() if remembered.exists() else []
+
+
 def _stop_all(
     backend: Systemd | Supervisor, services: list[Service], found: Differences, check: bool
-) -> None:
-    """Stop in the reverse order. Definitions stay: a stopped service is named as such by the next check."""
+) -> list[str]:
+    """Stop in the reverse order. Definitions stay: a stopped service is named as such by the next check.
+
+    Returns:
+        the names of those that ran.
+    """
+    stopped = []
     for service in reversed(services):
         if not _uses_own_definition(backend, service) or not backend.definition(service).exists():
             continue
@@ -176,6 +222,8 @@ def _stop_all(
                 found.note(service.name, "stopped")
         elif backend.stop(service.name):
             found.note(service.name, "stopped")
+            stopped.append(service.name)
+    return stopped
 
 
 if __name__ == "__main__":
