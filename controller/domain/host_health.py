@@ -12,13 +12,16 @@ LEAST_MEMORY_PERCENT = 5
 LOAD_PER_CPU = 4
 
 
-def problems(health: Mapping[str, Any] | None, age_ms: int | None, gpus: Iterable[str]) -> list[str]:
+def problems(
+    health: Mapping[str, Any] | None, age_ms: int | None, gpus: Iterable[str], *, shared: bool = False
+) -> list[str]:
     """What the operator should look at; nothing where all is well.
 
     Args:
         health: as the host said it last, None if it never did.
         age_ms: how long ago.
         gpus: UUIDs of the real GPUs that are registered for it; none for simulated ones.
+        shared: whether the homes of all hosts lie on one shared file system.
 
     >>> problems({"engine": "28.0", "homes_mounted": True, "disk_free_mib": 100}, 0, [])
     ['100 MiB are free on its disk']
@@ -30,6 +33,12 @@ def problems(health: Mapping[str, Any] | None, age_ms: int | None, gpus: Iterabl
         found.append("its Docker engine does not answer")
     if not health.get("homes_mounted", True):
         found.append("the homes are not mounted")
+    if health.get("homes_btrfs", not shared) == shared:
+        found.append(
+            "its homes lie on its own disk, not on the shared file system"
+            if shared
+            else "its homes do not lie on btrfs: they cannot be sent to another host"
+        )
     if health.get("disk_free_mib", LEAST_DISK_MIB) < LEAST_DISK_MIB:
         found.append(f"{health['disk_free_mib']} MiB are free on its disk")
     if (percent := _percent(health, "homes")) < LEAST_HOMES_PERCENT:

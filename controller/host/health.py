@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from controller.host import home_snapshots
 from controller.host.config import HostConfig
 from controller.host.engine import Engine, EngineRefused
 from controller.host.words import HostRefused
@@ -25,6 +26,8 @@ def look(config: HostConfig) -> dict[str, Any]:
             usage = shutil.disk_usage(path)
             found |= {f"{name}_free_mib": usage.free // MIB, f"{name}_total_mib": usage.total // MIB}
     found["homes_mounted"] = config.homes_dir.is_mount()
+    if found["homes_mounted"]:
+        found["homes_btrfs"] = home_snapshots.is_btrfs(config.homes_dir)
     found |= _memory() | _engine()
     if config.nvidia_smi and Path(config.nvidia_smi).exists():
         found["gpus"] = _gpus(config.nvidia_smi)

@@ -22,6 +22,20 @@ def test_a_host_that_is_well_has_no_problem() -> None:
     assert problems(WELL | {"gpus": ["GPU-1"]}, OLD_MS, ["GPU-1"]) == []
 
 
+def test_homes_that_lie_elsewhere_than_all_others_are_told() -> None:
+    own, other = WELL | {"homes_btrfs": True}, WELL | {"homes_btrfs": False}
+    assert (
+        problems(own, 0, [])
+        == problems(other, 0, [], shared=True)
+        == problems(WELL, 0, [], shared=True)
+        == []
+    )
+    assert problems(own, 0, [], shared=True) == [
+        "its homes lie on its own disk, not on the shared file system"
+    ]
+    assert problems(other, 0, []) == ["its homes do not lie on btrfs: they cannot be sent to another host"]
+
+
 def test_each_problem_is_a_sentence() -> None:
     ill = {
         "homes_mounted": False,

@@ -124,14 +124,14 @@ def register(
         db.add(host)
         db.flush()
         changed = _register_gpus(db, name, gpus) or changed
-        return Registered(_view(db, host, deps.clock.now_ms()), changed, new)
+        return Registered(_seen(deps, db, host), changed, new)
 
 
 def list_hosts(deps: Deps) -> list[HostView]:
     """All registered hosts, by name."""
     with deps.database.begin() as db:
         rows = db.exec(select(Host).where(Host.state != "removed").order_by(col(Host.name))).all()
-        return [_view(db, row, deps.clock.now_ms()) for row in rows]
+        return [_seen(deps, db, row) for row in rows]
 
 
 def list_pool(deps: Deps) -> list[pool.Waiting]:
@@ -150,7 +150,7 @@ def show(deps: Deps, name: str) -> HostView:
         host = db.get(Host, name)
         if host is None:
             raise NotYours(f"There is no host named {name[:63]}.")
-        return _view(db, host, deps.clock.now_ms())
+        return _seen(deps, db, host)
 
 
 def release_gpu(deps: Deps, uuid: str) -> GpuView:
@@ -235,7 +235,11 @@ def _remove(db: Session, rows: list[Gpu], first_index: int) -> None:
         db.add(row)
 
 
-def _view(db: Session, host: Host, now_ms: int) -> HostView:
+def _seen(deps: Deps, db: Session, host: Host) -> HostView:
+    return _view(db, host, deps.clock.now_ms(), shared=bool(deps.settings.storage.shared))
+
+
+def _view(db: Session, host: Host, now_ms: int, *, shared: bool) -> HostView:
     gpus = db.exec(select(Gpu).where(Gpu.host == host.name).order_by(col(Gpu.index))).all()
     facts: dict[str, Any] = {
         "name": host.name,
@@ -252,6 +256,7 @@ def _view(db: Session, host: Host, now_ms: int) -> HostView:
             host.health,
             None if host.health_at_ms is None else now_ms - host.health_at_ms,
             () if host.simulated else [gpu.uuid for gpu in gpus],
+            shared=shared,
         ),
     }
     return HostView(**facts, gpus=[_gpu_view(gpu) for gpu in gpus])
