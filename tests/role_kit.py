@@ -63,5 +63,11 @@ def a_role(role: str, state: Path, *, service: str) -> Iterator[Converge]:
     try:
         yield converge
     finally:
-        stop = {**places, "instance": INSTANCE, "services": [{"name": service}], "state": "stopped"}
+        stop = {
+            **places,
+            "instance": INSTANCE,
+            "services": [{"name": service}],
+            "state": "stopped",
+            "remember": False,
+        }
         services.converge({**stop, "finish": True, "supervisord": str(VENV / "bin" / "supervisord")}, False)
