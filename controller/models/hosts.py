@@ -52,6 +52,7 @@ class Slot(SQLModel, table=True):
         ),
         CheckConstraint("ssh_port BETWEEN 1024 AND 65535", name="ssh_port"),
         Index("uq_slot_ssh_port", "host", "ssh_port", unique=True, postgresql_where=text("state <> 'gone'")),
+        Index("ix_slot_never_up", "host", "gone_at_ms", postgresql_where=text("started_at_ms IS NULL")),
         UPDATED_IN_PLACE,
     )
     id: str = Field(primary_key=True, max_length=20)

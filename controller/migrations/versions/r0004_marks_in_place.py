@@ -1,6 +1,6 @@
 """Ticks write less: room on the pages of rows whose marks move, and no index of when time was used.
 
-Existing pages fill as they did.
+Existing pages fill as they did. Slots that never came up are found by an index.
 """
 
 from __future__ import annotations
@@ -20,10 +20,12 @@ def upgrade() -> None:
         op.execute(f"ALTER TABLE {table} SET (fillfactor = 50)")
     op.execute("DROP INDEX ix_transfer_at_ms")
     op.execute("CREATE INDEX ix_transfer_at_ms ON transfer (at_ms) WHERE kind <> 'use'")
+    op.execute("CREATE INDEX ix_slot_never_up ON slot (host, gone_at_ms) WHERE started_at_ms IS NULL")
 
 
 def downgrade() -> None:
     for table in TABLES:
         op.execute(f"ALTER TABLE {table} RESET (fillfactor)")
+    op.execute("DROP INDEX ix_slot_never_up")
     op.execute("DROP INDEX ix_transfer_at_ms")
     op.execute("CREATE INDEX ix_transfer_at_ms ON transfer (at_ms)")

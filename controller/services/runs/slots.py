@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 
-from sqlmodel import Session, select
+from sqlmodel import Session, col, select
 
 from controller.models import Slot
 from controller.services.deps import Deps
 from controller.settings import Settings
 
 MS_PER_MINUTE = 60_000
+REST_MS, MOST_RESTING = 3_600_000, 4
 LEASE_SLACK_MS = 10_000  # a guard stops what has outlived its lease within this time
 
 
@@ -21,7 +22,7 @@ def new_slot(deps: Deps, db: Session, host: str, config_digest: str, image_id: s
         id=slot_id(deps.new_id()),
         host=host,
         state="intended",
-        subnet_index=_free_subnet(db, host),
+        subnet_index=_free_subnet(db, host, now),
         config_digest=config_digest,
         image_id=image_id,
         lease_until_ms=now + lease_ms(deps.settings),
@@ -32,10 +33,18 @@ def new_slot(deps: Deps, db: Session, host: str, config_digest: str, image_id: s
     return slot
 
 
-def _free_subnet(db: Session, host: str) -> int:
-    """The lowest index of a /28 that no slot of the host uses."""
+def _free_subnet(db: Session, host: str, now: int) -> int:
+    """The lowest index of a /28 that no slot of the host uses.
+
+    The last few whose desktops never came up rest for an hour: an engine that was killed while it made a
+    network may refuse that bridge from then on, though it shows no such network.
+    """
     used = set(db.exec(select(Slot.subnet_index).where(Slot.host == host, Slot.state != "gone")))
-    return next(i for i in range(len(used) + 1) if i not in used)
+    never_up = select(Slot.subnet_index).where(
+        Slot.host == host, col(Slot.started_at_ms).is_(None), col(Slot.gone_at_ms) > now - REST_MS
+    )
+    shunned = used | set(db.exec(never_up.order_by(col(Slot.gone_at_ms).desc()).limit(MOST_RESTING)))
+    return next(i for i in range(len(shunned) + 1) if i not in shunned)
 
 
 def slot_id(identifier: str) -> str:
