@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -77,13 +78,15 @@ def resolve(name: str | None = None, state: Path | None = None, **chosen: Any) -
 
     Args:
         name: the instance's name; its folders follow from it unless `state` or `run` is given.
-        state: the state folder.
+        state: the state folder. With neither, an installed `axonos` means the instance it belongs to.
         chosen: other fields of `Instance`; None means not given.
 
     Raises:
         Fault: a name, folder or port that cannot be used.
     """
     folder = DEFAULT_NAME if name in {None, DEFAULT_NAME} else f"{DEFAULT_NAME}-{name}"
+    if name is None and state is None:
+        state = _own_state()
     state = (state or Path("/var/lib") / folder).absolute()
     known = _saved(state)
     values = known | {key: value for key, value in chosen.items() if value is not None}
@@ -91,6 +94,12 @@ def resolve(name: str | None = None, state: Path | None = None, **chosen: Any) -
     values["state"] = state
     values["run"] = Path(values.get("run") or Path("/run") / folder).absolute()
     return _checked(Instance(**values))
+
+
+def _own_state() -> Path | None:
+    """The state folder that this program is installed in; None in a source tree."""
+    folder = Path(sys.prefix).parent
+    return folder if (folder / "options.json").is_file() else None
 
 
 def _saved(state: Path) -> dict[str, Any]:

@@ -29,6 +29,15 @@ def test_what_was_chosen_before_stands_unless_chosen_anew(tmp_path: Path) -> Non
     assert (again.web_port, again.gpus) == (9100, 4)
 
 
+def test_an_installed_command_means_its_own_instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`down --purge` of a second installation must not remove the first."""
+    resolve("blue", tmp_path, web_port=9000).save()
+    monkeypatch.setattr("sys.prefix", str(tmp_path / "venv"))
+    assert (resolve().name, resolve().state) == ("blue", tmp_path)
+    assert resolve("axonos").state == Path("/var/lib/axonos")
+    assert resolve(None, tmp_path / "other").name == "axonos"
+
+
 def test_options_of_another_version_are_passed_over(tmp_path: Path) -> None:
     (tmp_path / "options.json").write_text(json.dumps({"web_port": 9000, "colour": "red"}))
     assert resolve(None, tmp_path).web_port == 9000
