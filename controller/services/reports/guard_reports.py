@@ -30,6 +30,10 @@ _HEARD = text(
     WHERE name = :name AND state <> 'removed' RETURNING state, {LAZILY}
     """  # noqa: S608 - words of this program only
 )
+# A home that is made on the host's own disk would be missing everywhere else: nobody starts there any more.
+_KEEP_OFF = text(
+    "UPDATE host SET drain = true, state = 'draining' WHERE name = :name AND state IN ('ready', 'draining')"
+)
 _UNDELIVERED = text(
     """
     SELECT w.id, s.slot_id AS slot, w.text, w.urgency
@@ -84,7 +88,7 @@ def report(deps: Deps, body: dict[str, Any]) -> dict[str, Any]:
     said = _parse(body)
     slots = [slot.model_dump() for slot in said.slots]
     with deps.database.begin() as db:
-        _heard(db, said, deps.clock.now_ms())
+        _heard(db, said, deps.clock.now_ms(), shared=bool(deps.settings.storage.shared))
         noted = observations.note(deps, db, said.host, slots, said.at_ms)
         opened = (slot.slot for slot in said.slots if slot.opened)
         shell_reports.note_opened(db, said.host, opened, deps.clock.now_ms())
@@ -124,7 +128,7 @@ def _parse(body: dict[str, Any]) -> Report:
         raise BadInput(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
 
 
-def _heard(db: Session, said: Report, now_ms: int) -> None:
+def _heard(db: Session, said: Report, now_ms: int, *, shared: bool) -> None:
     health = None if said.health is None else json.dumps(said.health)
     heard = {"name": said.host, "boot": said.boot_id, "now": now_ms, "health": health}
     state = db.connection().execute(_HEARD, heard).scalar()
@@ -132,6 +136,8 @@ def _heard(db: Session, said: Report, now_ms: int) -> None:
         raise BadInput("This host is not registered.", host=said.host[:60])
     if state == "lost":
         db.connection().execute(_BACK, {"name": said.host})
+    if shared and (said.health or {}).get("homes_btrfs"):
+        db.connection().execute(_KEEP_OFF, {"name": said.host})
     if said.delivered:
         mine = select(GpuSession.id).join(Slot, col(Slot.id) == col(GpuSession.slot_id))
         done = update(DesktopWarning).where(

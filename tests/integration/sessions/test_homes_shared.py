@@ -12,7 +12,7 @@ from controller.errors import WrongState
 from controller.services.homes import actions as home_actions
 from controller.services.homes import storage_bills
 from controller.services.homes import views as home_views
-from controller.services.hosts import demand, fleet
+from controller.services.hosts import demand, fleet, registry
 from controller.services.queue import claims
 from controller.services.reports import reconcile
 from controller.services.sessions import ends
@@ -160,3 +160,19 @@ def test_storage_is_charged_by_what_one_host_counts(platform: Platform) -> None:
         pass
     charged = before - platform.balance()
     assert 0 < charged <= 2 * MINUTE, "the other host sees the same home, and it is not charged twice"
+
+
+def test_a_host_whose_homes_lie_on_its_own_disk_takes_nobody(platform: Platform) -> None:
+    """A home made there would be missing on all other hosts."""
+    own_disk = {"engine": "28.0", "homes_mounted": True, "homes_btrfs": True}
+    for name in ("one", "two"):
+        platform.report(name, slots=[], health=own_disk | {"homes_btrfs": name == "one"})
+    fleet.drain(platform.deps, "two")
+    session = start(platform)
+    assert state(platform, session) == "queued"
+    fleet.resume(platform.deps, "two")
+    platform.work()
+    assert (state(platform, session), home(platform)[0]) == ("running", "two")
+    seen = registry.show(platform.deps, "one")
+    assert seen.state == "draining"
+    assert "its homes lie on its own disk, not on the shared file system" in seen.problems
