@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fakes import ALICE, FakeChain
+from fakes import ALICE, ETHER, FakeChain, payment
 from sqlalchemy import text
 from sqlmodel import select
 
@@ -13,8 +13,10 @@ from controller.services import alerts
 from controller.services.deposits import of_wallet as deposits
 from controller.services.deps import Deps
 from controller.services.money import ledger
+from controller.services.ports import Payment
 
 HOUR = 3_600_000
+MINIMUM = ETHER // 2_000  # 0.0005 ETH, a dollar at 2000 USD
 BASE_ID = 8453
 BASE: dict[str, Any] = {
     "chain_id": BASE_ID,
@@ -23,6 +25,11 @@ BASE: dict[str, Any] = {
     "genesis_hash": FakeChain.genesis_of("base"),
     "revenue_wallet": "0x" + "ee" * 20,
 }
+
+
+def usdc(amount: int = 1_000_000, payer: str = ALICE, tx: str = "tx") -> Payment:
+    """A transfer of USDC, one of them unless told otherwise."""
+    return payment(payer, amount, asset="usdc", position="log:0", tx=tx)
 
 
 def watch(deps: Deps, chain_id: int | None = None) -> int:

@@ -5,29 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from deposit_kit import BASE, BASE_ID, HOUR, alerts_of, has, sound, state, tokens, watch
-from fakes import ALICE, BOB, ETHER, POOL, FakeChain, make_deps, make_settings, payment
+from deposit_kit import BASE, BASE_ID, HOUR, MINIMUM, alerts_of, has, sound, state, tokens, usdc, watch
+from fakes import ALICE, BOB, FakeChain, make_deps, make_settings, payment
 
 from controller.services.deposits import of_wallet as deposits
 
 pytestmark = pytest.mark.integration
-
-MINIMUM = ETHER // 2_000  # 0.0005 ETH, a dollar at 2000 USD
-AXGT_ON = {"enabled": True, "pool": POOL, "single_source": True}
-OLD_WALLET = "0x" + "0d" * 20
-
-
-def usdc(amount: int = 1_000_000, payer: str = ALICE, tx: str = "tx"):
-    return payment(payer, amount, asset="usdc", position="log:0", tx=tx)
-
-
-def axgt(whole: int = 100, payer: str = ALICE, tx: str = "tx"):
-    return payment(payer, whole * ETHER, asset="axgt", position="log:0", tx=tx)
-
-
-@pytest.fixture
-def with_axgt(database, chain):
-    return lambda **more: make_deps(database, chain, settings=make_settings(axgt={**AXGT_ON, **more}))
 
 
 # --- several chains ---

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from deposit_kit import HOUR, alerts_of, event_of, has, sound, state, tokens, watch
+from deposit_kit import HOUR, MINIMUM, alerts_of, event_of, has, sound, state, tokens, usdc, watch
 from fakes import ALICE, BOB, ETHER, POOL, REVENUE, FakeChain, make_deps, make_settings, payment
 
 from controller.domain.deposits import NOBODY
@@ -17,13 +17,8 @@ from controller.services.pricing import quotes_offer
 
 pytestmark = pytest.mark.integration
 
-MINIMUM = ETHER // 2_000  # 0.0005 ETH, a dollar at 2000 USD
 AXGT_ON = {"enabled": True, "pool": POOL, "single_source": True}
 OLD_WALLET = "0x" + "0d" * 20
-
-
-def usdc(amount: int = 1_000_000, payer: str = ALICE, tx: str = "tx"):
-    return payment(payer, amount, asset="usdc", position="log:0", tx=tx)
 
 
 def axgt(whole: int = 100, payer: str = ALICE, tx: str = "tx"):

@@ -43,9 +43,8 @@ def test_a_bridge_that_was_refused_rests_for_an_hour(platform):
 def test_a_host_that_fails_for_other_reasons_does_not_run_out_of_them(platform):
     platform.provisioner.fail_starts = [REFUSED] * 12
     for _ in range(20):
-        sessions.claim(platform.deps, WALLET, "small") if sessions.current(
-            platform.deps, WALLET
-        ) is None else None
+        if sessions.current(platform.deps, WALLET) is None:
+            sessions.claim(platform.deps, WALLET, "small")
         platform.work()
         platform.clock.advance(MINUTE)
     used = {index for (index,) in platform.rows("SELECT subnet_index FROM slot")}
