@@ -6,27 +6,23 @@ installed platform carries none of that, so this only finds the source tree and 
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
+from controller.bench import from_source
 from controller.bench.figures import Outcome
 from controller.errors import Refused
 
 PROGRAM = Path(__file__).resolve().parents[2] / "tests/chaos/crash_run.py"
 
 
-def run(runs: int, seed: int, only: int | None, *, quiet: bool, dead_controller: bool) -> Outcome:
+def run(runs: int, seed: int, only: int | None, *, dead_controller: bool) -> Outcome:
     """Run the bench in a process of its own; it needs root and about ten seconds for four runs.
 
     Args:
         runs: at least so many.
         seed: gives the order of faults and steps.
         only: the number of one batch, to see it again.
-        quiet: keep its progress to itself.
         dead_controller: at the end, also leave the controller dead until the last lease is over.
 
     Raises:
@@ -34,24 +30,7 @@ def run(runs: int, seed: int, only: int | None, *, quiet: bool, dead_controller:
     """
     if os.geteuid() != 0:
         raise Refused("This benchmark starts an engine, mounts and processes to kill: run it as root.")
-    if not PROGRAM.is_file():
-        raise Refused(
-            f"This benchmark is part of the source tree; there is none around {PROGRAM.parents[2]}."
-        )
     chosen = [f"--runs={runs}", f"--seed={seed}"]
     chosen += [] if only is None else [f"--only={only}"]
     chosen += ["--dead-controller"] if dead_controller else []
-    done = subprocess.run(
-        [sys.executable, PROGRAM, *chosen],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE if quiet else None,
-        text=True,
-        check=False,
-    )
-    try:
-        found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    except (IndexError, ValueError) as error:
-        said = (done.stderr or "").strip().splitlines()[-1:]
-        raise Refused(f"The bench broke off: {' '.join(said) or 'see above'}") from error
-    goals = {name: (sign, number) for name, (sign, number) in found["goals"].items()}
-    return Outcome(found["name"], found["figures"], goals, found["how"])
+    return from_source.outcome(from_source.started_file(PROGRAM, chosen))

@@ -6,19 +6,12 @@ platform carries none of that, so this only finds the source tree and runs it.
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from controller.bench import from_source
 from controller.bench.figures import Outcome
-from controller.errors import Refused
-
-ROOT = Path(__file__).resolve().parents[2]
-FOLDERS = (ROOT / "tests" / "bench", ROOT / "tests", ROOT)
 
 
 @dataclass(frozen=True)
@@ -37,25 +30,16 @@ class Wish:
         return [f"--interleavings={self.interleavings}", *chosen]
 
 
-def run(wish: Wish, *, quiet: bool) -> Outcome:
+def run(wish: Wish) -> Outcome:
     """Run the bench in a process of its own; with the defaults about an hour on two quiet cores.
 
     Args:
         wish: which cases, and under how many orders each.
-        quiet: keep its progress to itself.
 
     Raises:
         Refused: there is no source tree, or the bench itself broke off.
     """
-    done = _started([*wish.words(), *(["--quiet"] if quiet else [])], quiet=quiet)
-    try:
-        found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    except (IndexError, ValueError) as error:
-        said = (done.stderr or "").strip().splitlines()[-1:]
-        raise Refused(f"The bench broke off: {' '.join(said) or 'see above'}") from error
-    goals = {name: (sign, number) for name, (sign, number) in found["goals"].items()}
-    how = "; ".join([found["how"], *(f"failed: {line}" for line in found["failures"][:5])])
-    return Outcome(found["name"], found["figures"], goals, how)
+    return from_source.run("deposits", wish.words())
 
 
 def again(case: str, seed: int) -> int:
@@ -64,19 +48,6 @@ def again(case: str, seed: int) -> int:
     Raises:
         Refused: there is no source tree.
     """
-    done = _started([f"--case={case}", f"--seed={seed}"], quiet=False)
+    done = from_source.started("deposits", [f"--case={case}", f"--seed={seed}"])
     sys.stdout.write(done.stdout)
     return done.returncode
-
-
-def _started(words: list[str], *, quiet: bool) -> subprocess.CompletedProcess[str]:
-    if not (FOLDERS[0] / "deposits" / "__main__.py").is_file():
-        raise Refused(f"This benchmark is part of the source tree; there is none around {ROOT}.")
-    return subprocess.run(
-        [sys.executable, "-m", "deposits", *words],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, FOLDERS))},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE if quiet else None,
-        text=True,
-        check=False,
-    )

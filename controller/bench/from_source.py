@@ -25,32 +25,55 @@ FOLDERS = (
 )
 
 
-def run(name: str, words: list[str], *, quiet: bool) -> Outcome:
-    """Run the bench in a process of its own.
+def run(name: str, words: list[str]) -> Outcome:
+    """Run the bench in a process of its own; its progress goes to standard error.
 
     Args:
         name: the bench's folder.
         words: the bench's own options.
-        quiet: keep its progress to itself.
 
     Raises:
         Refused: there is no source tree, or the bench itself broke off.
     """
-    if not (FOLDERS[0] / name / "__main__.py").is_file():
+    return outcome(started(name, words))
+
+
+def started(name: str, words: list[str]) -> subprocess.CompletedProcess[str]:
+    """The bench's process once it has ended, with what it printed.
+
+    Raises:
+        Refused: there is no source tree.
+    """
+    program = FOLDERS[0] / name / "__main__.py"
+    return _ran(program, ["-m", name, *words], {"PYTHONPATH": os.pathsep.join(map(str, FOLDERS))})
+
+
+def started_file(program: Path, words: list[str]) -> subprocess.CompletedProcess[str]:
+    """The same for a bench that is one file.
+
+    Raises:
+        Refused: there is no source tree.
+    """
+    return _ran(program, [str(program), *words], {})
+
+
+def _ran(program: Path, words: list[str], env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    if not program.is_file():
         raise Refused(f"This benchmark is part of the source tree; there is none around {ROOT}.")
-    done = subprocess.run(
-        [sys.executable, "-m", name, *words, *(["--quiet"] if quiet else [])],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, FOLDERS))},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE if quiet else None,
-        text=True,
-        check=False,
-    )
+    command = [sys.executable, *words]
+    return subprocess.run(command, env={**os.environ, **env}, stdout=subprocess.PIPE, text=True, check=False)
+
+
+def outcome(done: subprocess.CompletedProcess[str]) -> Outcome:
+    """What the bench found: the last line that it printed.
+
+    Raises:
+        Refused: it broke off.
+    """
     try:
         found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     except (IndexError, ValueError) as error:
-        said = (done.stderr or "").strip().splitlines()[-1:]
-        raise Refused(f"The bench broke off: {' '.join(said) or 'see above'}") from error
+        raise Refused("The bench broke off; what it said last stands above.") from error
     goals = {name: (sign, number) for name, (sign, number) in found["goals"].items()}
-    how = "; ".join([found["how"], *(f"failed: {line}" for line in found["failures"][:5])])
+    how = "; ".join([found["how"], *(f"failed: {line}" for line in found.get("failures", ())[:5])])
     return Outcome(found["name"], found["figures"], goals, how)

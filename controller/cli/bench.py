@@ -89,7 +89,7 @@ def crash(runs: int, seed: int, only: int | None, *, dead_controller: bool, as_j
 
     Needs the source tree and root; brings its own PostgreSQL, engine and processes.
     """
-    outcome = crash_bench.run(runs, seed, only, quiet=as_json, dead_controller=dead_controller)
+    outcome = crash_bench.run(runs, seed, only, dead_controller=dead_controller)
     show(outcome, as_json=as_json)
 
 

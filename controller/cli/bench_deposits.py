@@ -21,7 +21,7 @@ from controller.cli.bench_output import show
 )
 @click.option("--case", help="Only cases whose name contains this.")
 @click.option("--seed", type=int, help="Play this seed of the case called --case again, and print its steps.")
-@click.option("--jobs", type=click.IntRange(1), help="Processes; one a core by default.")
+@click.option("--jobs", type=click.IntRange(1), help="Processes; two a core by default.")
 @click.option("--node", type=click.Path(path_type=Path), help="Where npm's packages (anvil) are or go.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 def deposits(
@@ -42,4 +42,4 @@ def deposits(
     if seed is not None and case is not None:
         sys.exit(deposits_bench.again(case, seed))
     wish = deposits_bench.Wish(interleavings, case, jobs, node)
-    show(deposits_bench.run(wish, quiet=as_json), as_json=as_json)
+    show(deposits_bench.run(wish), as_json=as_json)

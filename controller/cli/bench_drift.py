@@ -20,4 +20,4 @@ def drift(*, as_json: bool) -> None:
     """
     if os.geteuid() != 0:
         raise Refused("This benchmark runs a whole host in a container: run it as root.")
-    show(from_source.run("drift", [], quiet=as_json), as_json=as_json)
+    show(from_source.run("drift", []), as_json=as_json)

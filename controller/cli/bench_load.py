@@ -19,4 +19,4 @@ def load(sessions: int, hosts: int, seconds: float, *, as_json: bool) -> None:
     Needs the source tree; brings its own PostgreSQL. A quiet second core is for the crowd.
     """
     words = [f"--sessions={sessions}", f"--hosts={hosts}", f"--seconds={seconds}"]
-    show(from_source.run("load", words, quiet=False), as_json=as_json)
+    show(from_source.run("load", words), as_json=as_json)

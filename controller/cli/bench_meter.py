@@ -23,4 +23,4 @@ def meter(sessions: int, hours: float, step_s: int, jobs: int | None, seed: int,
     """
     words = [f"--sessions={sessions}", f"--hours={hours}", f"--step-s={step_s}", f"--seed={seed}"]
     words += [f"--jobs={jobs}"] if jobs else []
-    show(from_source.run("meter", words, quiet=False), as_json=as_json)
+    show(from_source.run("meter", words), as_json=as_json)

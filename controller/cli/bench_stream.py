@@ -16,4 +16,4 @@ def stream(seconds: float, *, as_json: bool) -> None:
 
     Needs the source tree, root, two cores and PyPI: websockify comes into a venv that is thrown away.
     """
-    show(from_source.run("stream", [f"--seconds={seconds}"], quiet=as_json), as_json=as_json)
+    show(from_source.run("stream", [f"--seconds={seconds}"]), as_json=as_json)

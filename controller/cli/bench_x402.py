@@ -21,4 +21,4 @@ def x402(calls: int, settlements: int, processes: int, threads: int, *, as_json:
     """
     given = {"calls": calls, "settlements": settlements, "processes": processes, "threads": threads}
     words = [f"--{name}={value}" for name, value in given.items()]
-    show(from_source.run("agents", words, quiet=as_json), as_json=as_json)
+    show(from_source.run("agents", words), as_json=as_json)

@@ -168,7 +168,6 @@ def main() -> int:
     parser.add_argument("--settlements", type=int, default=300)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--threads", type=int, default=8)
-    parser.add_argument("--quiet", action="store_true")
     asked = parser.parse_args()
     with run_cluster() as cluster, run_chain() as chain, tempfile.TemporaryDirectory() as folder:
         cluster.run("CREATE DATABASE bench")

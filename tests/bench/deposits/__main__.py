@@ -22,6 +22,8 @@ from infra.devchain.node import anvil_program, install
 ROOT = Path(__file__).resolve().parents[3]
 # An installed platform keeps npm's packages beside its sources; a checkout below itself.
 NODE = next((f for f in (ROOT.parent / "node",) if anvil_program(f).is_file()), ROOT / ".build" / "node")
+# Half of its time a process waits for its database or its chain: two of them fill a core.
+JOBS = min(2 * (os.cpu_count() or 1), 16)
 DEPOSITS_TIMED = 40
 LEAST_CASES, LEAST_ORDERS, MOST_DELAY_S = 60, 100, 2.0
 
@@ -50,10 +52,9 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--case", help="only cases whose name contains this")
     parser.add_argument("--seed", type=int, help="play one seed of one case, and print its steps")
-    parser.add_argument("--jobs", type=int, default=min(os.cpu_count() or 1, 8), help="processes")
+    parser.add_argument("--jobs", type=int, default=JOBS, help="processes")
     parser.add_argument("--node", type=Path, default=NODE, help="where npm's packages are")
     parser.add_argument("--list", action="store_true", help="print the cases' names")
-    parser.add_argument("--quiet", action="store_true", help="no progress")
     return parser.parse_args()
 
 
@@ -78,8 +79,7 @@ def _again(cluster: Cluster, wanted: argparse.Namespace) -> int:
 
 def _measure(cluster: Cluster, wanted: argparse.Namespace) -> dict[str, Any]:
     def told(text: str) -> None:
-        if not wanted.quiet:
-            print(text, file=sys.stderr, flush=True)
+        print(text, file=sys.stderr, flush=True)
 
     names = [name for name in CASES if (wanted.case or "") in name]
     anvil = anvil_program(wanted.node)

@@ -37,21 +37,19 @@ VARIABLES = {"axonos_controller_url": "http://127.0.0.1:9", "axonos_homes_gib": 
 def main() -> int:
     """Entry of the program; 1 where a goal is missed."""
     parser = argparse.ArgumentParser(prog="drift", description=__doc__)
-    parser.add_argument("--quiet", action="store_true", help="no progress")
-    quiet = parser.parse_args().quiet
+    parser.parse_args()
     began, verdict = time.monotonic(), Verdict()
     with _host() as (box, convergence, key, place):
 
         def converge(check: bool) -> tuple[str, ...]:
-            if not quiet:
-                print(f"{time.monotonic() - began:6.1f} s {'check' if check else 'run'}", file=sys.stderr)
+            print(f"{time.monotonic() - began:6.1f} s {'check' if check else 'run'}", file=sys.stderr)
             return convergence.run(box.name, f"root@{box.ip}", key, VARIABLES, check=check).changed
 
         converge(False)
         _desktop(box, place)
         for batch in (FIRST, SECOND):
             try_batch(batch, place, verdict, shell=box.succeeds, converge=converge)
-    _stacks(verdict, (lambda _line: None) if quiet else (lambda line: print(line, file=sys.stderr)))
+    _stacks(verdict, lambda line: print(line, file=sys.stderr))
     found = _outcome(verdict, round(time.monotonic() - began))
     print(json.dumps(found))
     return 0 if found["ok"] else 1

@@ -137,13 +137,11 @@ def main() -> int:
     words.add_argument("--hosts", type=int, default=250)
     words.add_argument("--seconds", type=float, default=60)
     words.add_argument("--heartbeat-s", type=float, default=HEARTBEAT_S)
-    words.add_argument("--quiet", action="store_true")
     wanted = words.parse_args()
     began = time.monotonic()
 
     def told(text: str) -> None:
-        if not wanted.quiet:
-            sys.stderr.write(f"{time.monotonic() - began:4.0f} s  {text}\n")
+        sys.stderr.write(f"{time.monotonic() - began:4.0f} s  {text}\n")
 
     with run_cluster("fsync=on") as cluster, tempfile.TemporaryDirectory(prefix="load-") as name:
         cluster.run("CREATE DATABASE load")

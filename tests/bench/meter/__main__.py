@@ -42,7 +42,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--jobs", type=int, default=min(4, os.cpu_count() or 1), help="platforms side by side"
     )
-    parser.add_argument("--quiet", action="store_true", help="no progress")
     return parser.parse_args()
 
 
@@ -50,18 +49,16 @@ def _measure(cluster: Cluster, wanted: argparse.Namespace) -> dict[str, Any]:
     began = time.monotonic()
 
     def told(text: str) -> None:
-        if not wanted.quiet:
-            print(f"{time.monotonic() - began:4.0f} s  {text}", file=sys.stderr, flush=True)
+        print(f"{time.monotonic() - began:4.0f} s  {text}", file=sys.stderr, flush=True)
 
     ticks = tick_ms(cluster, 10_000)
     told(f"ticks of 10 000 sessions: {ticks} ms")
     claims = claims_per_s(cluster)
     told(f"claims: {claims}/s")
-    since = None if wanted.quiet else began
     day = Day(wanted.sessions, round(wanted.hours * HOUR), wanted.step_s * 1_000, wanted.hosts, wanted.seed)
     with crew(wanted.jobs) as pool:
         parts = [
-            pool.submit(lives, cluster, day, f"part {n + 1}", since)
+            pool.submit(lives, cluster, day, f"part {n + 1}", began)
             for n, day in enumerate(shares(day, wanted.jobs))
         ]
         searched = {name: pool.submit(is_found, cluster, name, wanted.seed) for name in PLANTS}

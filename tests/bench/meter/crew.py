@@ -30,13 +30,12 @@ def crew(jobs: int) -> Iterator[ProcessPoolExecutor]:
         pool.shutdown(cancel_futures=True)
 
 
-def lives(cluster: Cluster, day: Day, name: str, began: float | None) -> Lived:
-    """A day, with its progress unless `began` is None."""
+def lives(cluster: Cluster, day: Day, name: str, began: float) -> Lived:
+    """A day; its progress is told in seconds since `began`."""
     logging.disable(logging.CRITICAL)
 
     def told(text: str) -> None:
-        if began is not None:
-            print(f"{time.monotonic() - began:4.0f} s  {name}: {text}", file=sys.stderr, flush=True)
+        print(f"{time.monotonic() - began:4.0f} s  {name}: {text}", file=sys.stderr, flush=True)
 
     return live(cluster, day, told=told)
 

@@ -32,11 +32,9 @@ class Bench:
     path: Path
     seconds: float
     first: bool
-    quiet: bool
 
     def say(self, text: str) -> None:
-        if not self.quiet:
-            sys.stderr.write(text + "\n")
+        sys.stderr.write(text + "\n")
 
     def load(
         self, gateway: Ours | Websockify | None, streams: int, *, alone: int = 0, seconds: float = 0
@@ -124,7 +122,6 @@ def measured(bench: Bench, python: Path) -> dict[str, float]:
 def main() -> int:
     words = argparse.ArgumentParser()
     words.add_argument("--seconds", type=float, default=4)
-    words.add_argument("--quiet", action="store_true")
     asked = words.parse_args()
     if os.geteuid() != 0:
         sys.stderr.write(
@@ -140,7 +137,7 @@ def main() -> int:
             gateways.peer_python(folder) as python,
             gateways.desktop(folder, max(LADDER), first=first) as path,
         ):
-            figures = measured(Bench(folder, path, asked.seconds, first, asked.quiet), python)
+            figures = measured(Bench(folder, path, asked.seconds, first), python)
     goals: dict[str, tuple[str, float]] = {
         "ratio": (">=", 2.5),
         "added_p99_ms": ("<=", 1),

@@ -28,7 +28,7 @@ def test_a_small_crowd_through_the_gateway(folder: Path) -> None:
         gateways.desktop(folder, 10, first=False) as path,
         gateways.running(gateways.Ours(folder, first=False)) as ours,
     ):
-        bench = Bench(folder, path, 1, first=False, quiet=True)
+        bench = Bench(folder, path, 1, first=False)
         found = bench.load(ours, 10)
         assert found["count"] in range(90, 111), "ten updates a second and stream, none lost"
         assert 0 < found["p50_ms"] < 100
