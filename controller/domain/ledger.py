@@ -15,6 +15,7 @@ from typing import Any
 GPU_MS = "gpu_ms"
 FIRST_LINK = "0" * 64
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode  # ASCII only, as by default
+_STRING = json.encoder.encode_basestring_ascii
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,8 @@ def link(prev_hash: str, at_ms: int, postings: Iterable[Posting]) -> str:
     """The hash of a batch: SHA-256 over the previous hash, the instant and its postings, ordered by key."""
     digest = hashlib.sha256(f"{prev_hash}\n{at_ms}\n".encode())
     for p in sorted(postings, key=lambda p: p.key):
-        row = _CANONICAL([p.key, p.kind, p.debit, p.credit, str(p.amount)])
-        digest.update(f"{row[:-1]},{p.evidence_json}]\n".encode())
+        names = ",".join(map(_STRING, (p.key, p.kind, p.debit, p.credit, str(p.amount))))
+        digest.update(f"[{names},{p.evidence_json}]\n".encode())
     return digest.hexdigest()
 
 

@@ -7,15 +7,28 @@ each element of a list by regular expression, which is most of the time of a bat
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 
 def words(values: Iterable[str | None]) -> str:
-    """An array of text; none with the character NUL, which no text of PostgreSQL may have."""
-    quoted = [
-        "NULL" if value is None else '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
-        for value in values
-    ]
-    return "{" + ",".join(quoted) + "}"
+    """An array of text.
+
+    Raises:
+        ValueError: one holds the character NUL, which no text of PostgreSQL may have.
+    """
+    all_of = list(values)
+    if None in all_of:
+        return "{" + ",".join("NULL" if value is None else _quoted([value]) for value in all_of) + "}"
+    return "{" + (_quoted(all_of) if all_of else "") + "}"
+
+
+def _quoted(values: list[Any]) -> str:
+    """All at once: what no text may contain stands between them until each is quoted."""
+    joined = "\0".join(values)
+    if joined.count("\0") >= len(values):
+        raise ValueError("the character NUL in a text")
+    escaped = joined.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + escaped.replace("\0", '","') + '"'
 
 
 def numbers(values: Iterable[int]) -> str:

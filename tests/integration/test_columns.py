@@ -29,3 +29,9 @@ def test_amounts_beyond_64_bits_are_exact(database):
     with database.begin() as db:
         asked = text("SELECT unnest(CAST(:amounts AS numeric[]))")
         assert db.execute(asked, {"amounts": numbers([2**255, 1])}).scalars().all() == [2**255, 1]
+
+
+@pytest.mark.parametrize("texts_given", [["a\0b"], ["a", "\0"], [None, "\0"]])
+def test_a_text_that_postgresql_cannot_hold_is_refused_and_never_becomes_two(texts_given):
+    with pytest.raises(ValueError, match="NUL"):
+        words(texts_given)

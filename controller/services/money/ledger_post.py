@@ -172,7 +172,8 @@ def _checked(transfers: list[Posting]) -> dict[str, Posting]:
     for p in transfers:
         if p.amount <= 0 or p.debit == p.credit or unit_of(p.debit) != unit_of(p.credit):
             raise ValueError(f"not a transfer: {p}")
-        if conflict(wanted.setdefault(p.key, p), p):
+        first = wanted.setdefault(p.key, p)
+        if first is not p and conflict(first, p):
             raise JournalConflict(key=p.key)
     return wanted
 
