@@ -70,20 +70,40 @@ class Planning:
 
     @property
     def closed_host(self) -> str | None:
-        """The host where only the drained claim may start."""
+        """The host where only the drained claim may start, and whoever is planned there ahead of it."""
         return self.slots[self.drained.id].host if self.closing and self.drained else None
 
+    def goes_ahead(self, claim: Waiting) -> bool:
+        """Whether a claim is the drained one, or planned on its host ahead of it."""
+        if self.drained is None or self.drained is claim:
+            return True
+        own, drain = self.slots[claim.id], self.slots[self.drained.id]
+        return own.host == drain.host and own.start < drain.start
+
     def _plan(self) -> None:
-        """Plan the drained claim first, then the rest by promise.
+        """Plan the drained claim first, or behind those that would break a promise, then the rest by promise.
 
         Failing that, plan without the drain; failing that, keep the stored plan, which is always valid,
         and only move claims earlier in it.
         """
-        if self.drained and self.replan(self.base, [self.drained, *self.by_promise()]):
+        if self.drained and self._plan_drained(self.drained):
             return
         self.drained = None
         if not self.replan(self.base, self.by_promise()):
             self._pull_earlier()
+
+    def _plan_drained(self, drained: Waiting) -> bool:
+        """Whoever would miss a promise goes ahead of the drained claim; a few at most, each by a plan made anew."""
+        ahead: list[Waiting] = []
+        order = self.by_promise()
+        for _ in range(self.policy.ahead_of_drain + 1):
+            late = self._late(self.base, [*(c for c in order if c in ahead), drained, *order])
+            if late is None:
+                return True
+            if late is drained or late in ahead:
+                return False
+            ahead.append(late)
+        return False
 
     def by_promise(self) -> list[Waiting]:
         """The claims that wait, earliest promise first; new claims last, as they came."""
@@ -97,20 +117,24 @@ class Planning:
             order: the claims, most important first; one that comes twice counts once.
             kept: places that must stay as they are.
         """
+        return self._late(base, order, kept) is None
+
+    def _late(self, base: Board, order: Iterable[Waiting], kept: Slots | None = None) -> Waiting | None:
+        """As `replan`; the first claim without a place in time, None where the plan was taken."""
         board, slots = base.copy(), dict(kept or {})
         for claim_id, slot in slots.items():
             if not self._put(board, self.waiting[claim_id], slot):
-                return False
+                return self.waiting[claim_id]
         for claim in order:
             if claim.id in slots:
                 continue
             found = self._earliest(board, claim, claim.length, self._latest(claim))
             if found is None or not self._put(board, claim, found):
-                return False
+                return claim
             slots[claim.id] = found
         self.slots, self.base = slots, base
         self.full = self._board_of(slots) if self.closing else board
-        return True
+        return None
 
     def _latest(self, claim: Waiting) -> int:
         """The promise; one that is over already (a cause outside) no longer binds the others."""

@@ -49,9 +49,9 @@ def _start(planning: Planning, claim: Waiting) -> bool:
 def _hosts_for(planning: Planning, claim: Waiting) -> list[str]:
     """Hosts with enough free GPUs now: where a desktop of that size waits, then the fullest first.
 
-    The host of a hard drain is its claim's alone.
+    The host of a hard drain is its claim's alone, but for claims that the plan has there ahead of it.
     """
-    closed = None if planning.drained is claim else planning.closed_host
+    closed = None if planning.goes_ahead(claim) else planning.closed_host
     others = planning.elsewhere(claim)
     free = (
         (claim.gpus not in planning.warm[host], planning.base.free_now(host), host)

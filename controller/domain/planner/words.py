@@ -16,7 +16,8 @@ class Policy:
 
     `slack_share` and `slack_ms` widen a promise beyond the planned wait: a promise without slack makes
     every top-up a conflict. `drain_after_ms` says from which wait on a claim of so many GPUs has a host
-    drained for it; from `hard_after_ms` on nobody else starts there at all. A bounded start is offered
+    drained for it; from `hard_after_ms` on nobody else starts there at all. Before a drain is given up for
+    a promise, so many claims are planned ahead of it (`ahead_of_drain`). A bounded start is offered
     for `least_guarantee_ms` and `least_guarantee_share` of the paid time at least. `extend_ms` is the
     stretch an expiring guarantee gets where the whole balance does not fit. `tries` bounds the work of
     one call: so many plans are made anew in search of a start or a longer stay. `turnaround_ms` is how
@@ -25,8 +26,9 @@ class Policy:
 
     slack_share: float = 0.5
     slack_ms: int = 60 * MINUTE_MS
-    drain_after_ms: tuple[tuple[int, int], ...] = ((8, 60 * MINUTE_MS), (4, 900 * MINUTE_MS))
+    drain_after_ms: tuple[tuple[int, int], ...] = ((8, 60 * MINUTE_MS), (4, 1_200 * MINUTE_MS))
     hard_after_ms: int = 1_200 * MINUTE_MS
+    ahead_of_drain: int = 6
     least_guarantee_ms: int = 60 * MINUTE_MS
     least_guarantee_share: float = 0.5
     extend_ms: int = 10 * MINUTE_MS

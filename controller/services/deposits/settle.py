@@ -82,6 +82,8 @@ def _settle(deps: Deps, event: MoneyEvent) -> bool:
 def _read(deps: Deps, event: MoneyEvent) -> Read | None:
     """What the chain says now; None while its block there is another one."""
     chain = deps.chains[event.chain_id]
+    capped = deps.settings.chain_by_id(event.chain_id).provisional_cap_minutes is not None
+    final_number = chain.finalized_number() if capped else None  # before the block, which may leave the chain
     at = chain.block(event.block_number)
     if at.hash != event.block_hash:
         return None
@@ -93,8 +95,7 @@ def _read(deps: Deps, event: MoneyEvent) -> Read | None:
             disagreement = error.message
         except PriceUnavailable as error:
             verdict = Verdict("price_pending", error.message, 0, {})
-    capped = deps.settings.chain_by_id(event.chain_id).provisional_cap_minutes is not None
-    return Read(at, verdict, chain.finalized_number() if capped else None, disagreement)
+    return Read(at, verdict, final_number, disagreement)
 
 
 def _write(db: Session, deps: Deps, seen: MoneyEvent, read: Read | None) -> bool:
@@ -155,17 +156,27 @@ def drop_unwatched(deps: Deps, chain_id: int) -> int:
 
 
 def settle_final(deps: Deps, chain_id: int) -> int:
-    """Mark credited events final that lie at or below the chain's finalized block; returns how many."""
+    """Mark credited events final that lie at or below the chain's finalized block; returns how many.
+
+    An event whose block left the chain may be credited still, while the watcher is behind: only one whose
+    block the chain has, looked at after the finalized number was read, is final.
+    """
     credited = select(MoneyEvent).where(MoneyEvent.chain_id == chain_id, MoneyEvent.state == "credited")
     with deps.database.begin() as db:
         if db.exec(credited.limit(1)).first() is None:
             return 0
-    number = deps.chains[chain_id].finalized_number()
+    chain = deps.chains[chain_id]
+    number = chain.finalized_number()
+    low_enough = credited.where(MoneyEvent.block_number <= number)
+    with deps.database.begin() as db:
+        heights = {event.block_number for event in db.exec(low_enough)}
+    hashes = [chain.block(height).hash for height in sorted(heights)]
     with deps.database.begin() as db:
         cursor = events.locked_cursor(db, chain_id)
         if cursor is None or cursor.stopped_why:
             return 0
-        due = list(db.exec(credited.where(MoneyEvent.block_number <= min(number, cursor.block_number))))
+        seen = low_enough.where(MoneyEvent.block_number <= cursor.block_number)
+        due = list(db.exec(seen.where(col(MoneyEvent.block_hash).in_(hashes))))
         for event in due:
             events.move(db, event, "final", f"block {number} is final", deps.clock.now_ms())
     return len(due)

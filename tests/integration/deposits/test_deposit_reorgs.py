@@ -14,6 +14,7 @@ from controller.errors import (
 )
 from controller.models import MoneyEvent
 from controller.services.deposits import of_wallet as deposits
+from controller.services.deposits.settle import settle_final
 from controller.services.deposits.watch import OTHER_CHAIN, PAST_FINAL, TOO_DEEP
 from controller.services.money import ledger
 
@@ -223,6 +224,19 @@ def test_a_reorganisation_past_a_final_deposit_stops_the_watcher(deps, chain):
     assert (cursor(deps).stopped_why, has(deps)) == (PAST_FINAL, 2_000 * HOUR)
     chain.mine(3, [payment(BOB, tx="bob")])
     assert deposits.watch_once(deps) == 0
+
+
+def test_a_deposit_whose_block_left_the_chain_is_not_called_final_while_the_watcher_is_behind(deps, chain):
+    chain.mine(3)
+    chain.mine(9, [payment()])
+    watch(deps)
+    chain.reorg(9)
+    chain.mine(12)
+    chain.finalized = 4  # of the new branch, at the deposit's height
+    assert settle_final(deps, deps.settings.chain.chain_id) == 0
+    watch(deps)
+    assert (cursor(deps).stopped_why, has(deps), state(deps)) == (None, 0, "reversed")
+    sound(deps)
 
 
 def test_a_reorganisation_of_256_blocks_is_followed(deps, chain):

@@ -60,7 +60,12 @@ def read(conninfo: str) -> Journal:
             found.told[account["code"]] = int(account["has"])
         for cursor in db.execute("SELECT chain_id, block_number, stopped_why FROM chain_cursor"):
             found.cursors[cursor["chain_id"]] = (cursor["block_number"], cursor["stopped_why"])
-        found.quotes = list(db.execute("SELECT * FROM quote ORDER BY id"))
+        found.quotes = list(
+            db.execute(
+                "SELECT q.*, e.tx_hash AS used_by"
+                " FROM quote q LEFT JOIN money_event e ON e.id = q.event_id ORDER BY q.id"
+            )
+        )
     return found
 
 

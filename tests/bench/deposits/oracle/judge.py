@@ -45,7 +45,7 @@ def judge(terms: Terms) -> Verdict:
 
 
 def _dues(asker: Asker, terms: Terms, chain: Ledgered, money: Money, journal: Journal) -> list[Due]:
-    quotes = Quotes(asker, terms, chain, journal.quotes)
+    quotes = Quotes(asker, terms, chain, journal.quotes, money.facts)
     dues = []
     for fact in sorted(money.facts, key=lambda f: f.block):
         due = _due(asker, terms, chain, money, fact)
