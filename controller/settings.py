@@ -160,7 +160,7 @@ class Queue(Section):
     slack_percent: int = Field(default=50, ge=0, le=1_000)
     slack_minutes: int = Field(default=60, ge=0)
     drain_max_minutes: int = Field(default=60, ge=0)
-    drain_large_minutes: int = Field(default=900, ge=0)
+    drain_large_minutes: int = Field(default=1_200, ge=0)
     drain_hard_minutes: int = Field(default=1_200, ge=0)
     least_guarantee_minutes: int = Field(default=60, ge=1)
     least_guarantee_percent: int = Field(default=50, ge=0, le=100)

@@ -115,6 +115,19 @@ def test_after_a_long_wait_a_large_claim_has_its_host_to_itself():
     assert decided.reserved["small"][0].kind == "drain"
 
 
+def test_a_promise_goes_ahead_of_a_drain_and_the_host_is_drained_all_the_same():
+    sessions = [Running("r", "a", 2, 10 * HOUR, 10 * HOUR)]
+    max_ = Waiting("max", 8, 0, HOUR, promise=40 * HOUR)
+    promised = Waiting("promised", 4, HOUR, 12 * HOUR, promise=3 * HOUR)
+    newcomer = Waiting("newcomer", 2, 2 * HOUR, 20 * HOUR)
+    asked = {"now": 2 * HOUR, "hosts": [Host("a", 8)], "sessions": sessions}
+    decided = decide(**asked, claims=[max_, promised, newcomer])
+    assert [start.claim for start in decided.starts] == ["promised"]
+    assert (decided.drained_for, decided.slots["max"].start) == ("max", 14 * HOUR)
+    assert decided.slots["newcomer"].start == 15 * HOUR
+    assert decide(**asked, claims=[max_, promised, newcomer], ahead_of_drain=0).drained_for is None
+
+
 def test_a_lost_host_leaves_the_other_promises_alone():
     claims = [
         Waiting("x", 8, 0, HOUR, promise=3 * HOUR, slot=Slot("a", 2 * HOUR, HOUR)),

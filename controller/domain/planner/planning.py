@@ -93,7 +93,7 @@ class Planning:
             self._pull_earlier()
 
     def _plan_drained(self, drained: Waiting) -> bool:
-        """Whoever would miss a promise goes ahead of the drained claim; a few at most, each by a plan made anew."""
+        """Whoever would miss a promise goes ahead of the drained claim, each by a plan made anew."""
         ahead: list[Waiting] = []
         order = self.by_promise()
         for _ in range(self.policy.ahead_of_drain + 1):
