@@ -22,7 +22,7 @@ from controller.cli.bench_drift import drift
 from controller.cli.bench_load import load
 from controller.cli.bench_meter import meter
 from controller.cli.bench_move import move
-from controller.cli.bench_output import show, teller
+from controller.cli.bench_output import show, tell
 from controller.cli.bench_queue import queue
 from controller.cli.bench_stream import stream
 from controller.cli.bench_x402 import x402
@@ -61,8 +61,7 @@ bench.add_command(x402)
 @_json
 def launch(runs: int, config: Path | None, as_json: bool) -> None:
     """Click to painted desktop, warm and cold, in turn with a plain container and stock modules."""
-    told = teller(as_json=as_json)
-    show(_launches(_local(config), runs, told), as_json=as_json)
+    show(_launches(_local(config), runs, tell), as_json=as_json)
 
 
 @bench.command(name="run")
@@ -72,8 +71,7 @@ def launch(runs: int, config: Path | None, as_json: bool) -> None:
 @_json
 def run_(runs: int, image: str | None, config: Path | None, as_json: bool) -> None:
     """Session runs, warm and cold, in turn with a playbook of stock modules."""
-    told = teller(as_json=as_json)
-    show(_session_runs(load_settings(config), runs, image, told), as_json=as_json)
+    show(_session_runs(load_settings(config), runs, image, tell), as_json=as_json)
 
 
 @bench.command()

@@ -10,7 +10,7 @@ import click
 from controller.adapters.provisioner import AnsibleProvisioner
 from controller.bench import move as move_bench
 from controller.bench.move_place import open_places
-from controller.cli.bench_output import show, teller
+from controller.cli.bench_output import show, tell
 from controller.errors import Refused
 
 PLAYBOOKS = Path(__file__).resolve().parents[2] / "playbooks"
@@ -32,13 +32,12 @@ def move(size_mib: int, rounds: int, kills: int, seed: int, *, as_json: bool) ->
     """
     if os.geteuid() != 0:
         raise Refused("This benchmark mounts file systems: run it as root.")
-    told = teller(as_json=as_json)
     with open_places(size_mib) as places:
         provisioner = AnsibleProvisioner(PLAYBOOKS, places[0].state)
         try:
             if provisioner.warm is None or not provisioner.warm.ready.wait(READY_S):
                 raise Refused("The warm server did not start.")
-            measure = move_bench.Measure(places, provisioner.run, told, seed)
+            measure = move_bench.Measure(places, provisioner.run, tell, seed)
             outcome = move_bench.run(measure, size_mib=size_mib, rounds=rounds, kills=kills)
         finally:
             provisioner.close()

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
 
 import click
 
 from controller.bench.figures import Outcome
 
 
-def teller(*, as_json: bool) -> Callable[[str], None]:
-    """Where progress goes: standard error, or nowhere if standard output is one JSON object."""
-    return (lambda _: None) if as_json else (lambda text: click.echo(text, err=True))
+def tell(text: str) -> None:
+    """Say how far it is; on standard error, which leaves standard output to the figures."""
+    click.echo(text, err=True)
 
 
 def show(outcome: Outcome, *, as_json: bool) -> None:

@@ -9,7 +9,7 @@ import click
 
 from controller.bench.queue import compare, curve, scale, trace
 from controller.bench.queue.workload import CELLS
-from controller.cli.bench_output import show, teller
+from controller.cli.bench_output import show, tell
 from controller.domain.planner import Policy
 
 
@@ -54,11 +54,10 @@ def queue(
         }
         click.echo(json.dumps(summary) if as_json else f"{out}: {summary['sessions']} sessions")
         return
-    told = teller(as_json=as_json)
     if cell == "fleet":
         outcome = scale.run(count // 50)
     elif cell == "curve":
-        outcome = curve.run(count, seeds, told)
+        outcome = curve.run(count, seeds, tell)
     else:
-        outcome = compare.run(CELLS[cell], count, seeds, told)
+        outcome = compare.run(CELLS[cell], count, seeds, tell)
     show(outcome, as_json=as_json)

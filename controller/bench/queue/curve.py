@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from controller.bench.figures import Outcome
-from controller.bench.queue.compare import MOST_CUT, Measured, figures, simulate
+from controller.bench.queue.compare import MOST_CUT, Measured, figures, side_by_side
 from controller.bench.queue.policies import FirstFit, Promise
 from controller.bench.queue.workload import CELLS
 from controller.domain.planner import Policy
@@ -30,12 +30,13 @@ def run(count: int, seeds: int, told: Callable[[str], None]) -> Outcome:
         told: gets a line for each slack.
     """
     cell, shipped = CELLS["main"], Policy()
-    fitted = [simulate(cell, count // seeds, seed, FirstFit()) for seed in range(1, seeds + 1)]
+    each, numbers = count // seeds, range(1, seeds + 1)
+    fitted = list(side_by_side((cell, each, seed, FirstFit()) for seed in numbers))
     found: dict[str, float] = {}
     within: list[int] = []
     for percent, minutes in SLACKS:
         policy = replace(shipped, slack_share=percent / 100, slack_ms=minutes * MINUTE_MS)
-        promised = [simulate(cell, count // seeds, seed, Promise(policy)) for seed in range(1, seeds + 1)]
+        promised = list(side_by_side((cell, each, seed, Promise(policy)) for seed in numbers))
         at = _at(promised, fitted)
         found |= {f"slack_{minutes}_{name}": value for name, value in at.items()}
         within += [minutes] if at["cut_ratio"] <= MOST_CUT else []

@@ -61,7 +61,7 @@ class World:
     seats: dict[str, Seat] = field(default_factory=dict)
     leaving: dict[str, Seat] = field(default_factory=dict)
     free: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    _events: list[tuple[int, int, Event]] = field(default_factory=list)
+    _events: list[tuple[int, bool, int, Event]] = field(default_factory=list)
     _order: itertools.count[int] = field(default_factory=itertools.count)
     _wakes: set[int] = field(default_factory=set)
 
@@ -78,20 +78,21 @@ class World:
                 if top_up.absolute:
                     self._at(top_up.at_ms, partial(self._top_up, request, top_up))
         while self._events:
-            self.now, _, event = heapq.heappop(self._events)
+            self.now, _, _, event = heapq.heappop(self._events)
             topped_up = event()
             if topped_up is not None:
                 self.policy.decide(self, topped_up)
         return self.schedule
 
-    def _at(self, instant: int, event: Event) -> None:
-        heapq.heappush(self._events, (instant, next(self._order), event))
+    def _at(self, instant: int, event: Event, *, last: bool = False) -> None:
+        """An event to come; of one instant in the order in which they were told, `last` after all of them."""
+        heapq.heappush(self._events, (instant, last, next(self._order), event))
 
     def wake_at(self, instant: int) -> None:
         """The policy is asked again then."""
         if instant not in self._wakes:
             self._wakes.add(instant)
-            self._at(instant, self._wake)
+            self._at(instant, self._wake, last=True)  # when GPUs that come back then are back
 
     def _wake(self) -> Sequence[str]:
         self._wakes.discard(self.now)
