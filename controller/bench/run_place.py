@@ -84,8 +84,7 @@ def open_place(host: HostSection, image: str) -> Iterator[Place]:
     try:
         program = state / "venv/bin/axonos-host"
         program.parent.mkdir(parents=True)
-        program.write_text(f'#!/bin/sh\nexec {sys.executable} -m controller.host "$@"\n')
-        program.chmod(0o755)
+        program.symlink_to(Path(sys.executable).with_name("axonos-host"))
         _write_config(place)
         yield place
     finally:

@@ -10,6 +10,7 @@ nothing else. Modules are imported by the action that needs them: a start is cou
 from __future__ import annotations
 
 import errno
+import gc
 import json
 import signal
 import sys
@@ -29,6 +30,7 @@ TAKES = ("home-receive", "image-load")  # what they take follows the line that h
 
 def main() -> int:
     """Returns 0 if the answer is ok, 1 if it is a refusal, 2 if the program was called wrongly."""
+    gc.disable()  # imports make most of a short process; nothing here lives in cycles
     arguments = sys.argv[1:]
     if (
         len(arguments) not in (1, 3)
