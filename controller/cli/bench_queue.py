@@ -18,7 +18,7 @@ from controller.domain.planner import Policy
     "--cell",
     default="main",
     show_default=True,
-    type=click.Choice([*CELLS, "fleet", "curve"]),
+    type=click.Choice([*CELLS, "fleet"]),
     help="What is simulated.",
 )
 @click.option(
@@ -27,6 +27,7 @@ from controller.domain.planner import Policy
 @click.option(
     "--seeds", default=4, show_default=True, type=click.IntRange(1), help="Paired runs they are split over."
 )
+@click.option("--curve", "as_curve", is_flag=True, help="The cell under five slacks: what a promise costs.")
 @click.option(
     "--trace", "trace_file", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Replay this."
 )
@@ -35,7 +36,14 @@ from controller.domain.planner import Policy
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 def queue(
-    cell: str, count: int, seeds: int, trace_file: Path | None, out: Path | None, *, as_json: bool
+    cell: str,
+    count: int,
+    seeds: int,
+    trace_file: Path | None,
+    out: Path | None,
+    *,
+    as_curve: bool,
+    as_json: bool,
 ) -> None:
     """Promises kept, waits, use and cuts, beside first-fit and strict FIFO.
 
@@ -54,10 +62,10 @@ def queue(
         }
         click.echo(json.dumps(summary) if as_json else f"{out}: {summary['sessions']} sessions")
         return
+    if as_curve and cell == "fleet":
+        raise click.UsageError("--curve needs a cell of simulated people, and `fleet` has none.")
     if cell == "fleet":
         outcome = scale.run(count // 50)
-    elif cell == "curve":
-        outcome = curve.run(count, seeds, tell)
     else:
-        outcome = compare.run(CELLS[cell], count, seeds, tell)
+        outcome = (curve if as_curve else compare).run(CELLS[cell], count, seeds, tell)
     show(outcome, as_json=as_json)

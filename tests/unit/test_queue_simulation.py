@@ -150,14 +150,20 @@ def test_other_cells_are_held_against_what_a_prototype_reached():
 def test_the_curve_names_the_tightest_promise_that_cuts_few_enough(monkeypatch):
     cuts = iter([0.05, 0.009, 0.005, 0.0007, 0.0001])
     monkeypatch.setattr(curve, "_at", lambda *_: {"promises_kept_ratio": 1.0, "cut_ratio": next(cuts)})
-    outcome = curve.run(200, 1, lambda _: None)
+    outcome = curve.run(CELLS["main"], 200, 1, lambda _: None)
     assert outcome.figures["knee_slack_min"] == 60
     assert outcome.figures["slack_30_cut_ratio"] == 0.009
     assert outcome.ok
 
 
+def test_only_the_main_cells_knee_has_to_be_the_default(monkeypatch):
+    monkeypatch.setattr(curve, "_at", lambda *_: {"promises_kept_ratio": 1.0, "cut_ratio": 0.0})
+    assert not curve.run(CELLS["main"], 200, 1, lambda _: None).ok
+    assert curve.run(CELLS["load-0.98"], 200, 1, lambda _: None).ok
+
+
 def test_a_wider_promise_is_further_away():
-    figures = curve.run(400, 1, lambda _: None).figures
+    figures = curve.run(CELLS["main"], 400, 1, lambda _: None).figures
     waits = [figures[f"slack_{minutes}_promised_wait_p50_min"] for _, minutes in curve.SLACKS]
     assert waits == sorted(waits)
     assert waits[0] < waits[-1]
