@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
 from fakes import make_settings
+from instant_sessions import InstantSessions
 from sqlalchemy import text
 from sqlmodel import select
 from werkzeug.serving import make_server
@@ -37,14 +38,12 @@ from controller.services.deposits import of_wallet as deposits
 from controller.services.deps import Deps
 from controller.services.hosts import registry as hosts
 from controller.services.money import ledger
-from controller.services.ports import RunOutcome
 from controller.services.queue import placing
 from controller.services.reports import guard_reports
 from controller.services.runs import orders as runs
 from controller.services.runs import work as run_work
 from controller.settings import Settings
 
-HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE0RDBFI1nhR6bMWCTp9Hh0AEYyjI3n3OKaKRXmCsuXo"
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHUVjD6Bf7R6XkZ7cqxk5TtqR7o6gq1m0Jd0pTq2b3cV agent"
 CENTS_10, DOLLAR = 100_000, 1_000_000
 SIX_MINUTES = 360_000  # GPU-milliseconds for ten cents
@@ -93,42 +92,13 @@ def deps_for(settings: Settings, database: Any) -> Deps:
 
 
 @dataclass
-class InstantShells:
-    """Implements `ports.Provisioner`: a container is a line in memory."""
-
-    running: dict[str, int] = field(default_factory=dict)
-
-    def run(self, *, playbook: str, variables: dict[str, Any], **_: Any) -> RunOutcome:
-        slot, now = variables["session_request"].get("slot", ""), SystemClock().now_ms()
-        if "start" in playbook:
-            self.running[slot] = now
-            made = {
-                "container_id": f"c-{slot}",
-                "started_at_ms": now,
-                "ready_at_ms": now,
-                "host_key": HOST_KEY,
-            }
-            return RunOutcome(True, {"ok": True, "changed": True, "stages": {}, **made})
-        if "stop" in playbook:
-            gone = self.running.pop(slot, None) is not None
-            return RunOutcome(True, {"ok": True, "changed": gone, "stopped_at_ms": now})
-        return RunOutcome(True, {"ok": True, "slots": self.seen()})
-
-    def seen(self) -> list[dict[str, Any]]:
-        return [
-            {"slot": slot, "container_id": f"c-{slot}", "state": "running", "started_at_ms": at}
-            for slot, at in list(self.running.items())
-        ]
-
-
-@dataclass
 class Platform:
     """A platform that is up, and what a test looks at."""
 
     deps: Deps
     chain: Chain
     app: Any
-    shells: InstantShells = field(default_factory=InstantShells)
+    shells: InstantSessions = field(default_factory=InstantSessions)
     faults: list[Exception] = field(default_factory=list)
 
     @property

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 import requests
-from agent_kit import CENTS_10, DOLLAR, HOST_KEY, KEY, Platform, ask, client, payment
+from agent_kit import CENTS_10, DOLLAR, KEY, Platform, ask, client, payment
 from eth_account.signers.local import LocalAccount
+from instant_sessions import HOST_KEY
 from sqlalchemy import text
 from x402.extensions.sign_in_with_x.encode import encode_siwx_header
 from x402.extensions.sign_in_with_x.message import create_siwx_message

@@ -16,7 +16,6 @@ import pytest
 import requests
 from agent_kit import (
     CENTS_10,
-    HOST_KEY,
     KEY,
     KEY_HEADER,
     SIX_MINUTES,
@@ -28,6 +27,7 @@ from agent_kit import (
 )
 from chainkit import Chain
 from eth_account.signers.local import LocalAccount
+from instant_sessions import HOST_KEY
 from killed_kit import ROOT, Controller, eventually
 from test_x402_clients import proof
 

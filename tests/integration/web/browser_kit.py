@@ -7,20 +7,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from chainkit import Chain, free_port, node_folder
 from fakes import make_settings
+from instant_sessions import InstantSessions
 from tiny_gateway import TinyGateway
 from werkzeug.serving import make_server
 
-from controller.adapters.clock import SystemClock
 from controller.app import create_app
 from controller.services.deposits import of_wallet as deposits
 from controller.services.deps import Deps
 from controller.services.hosts import registry as hosts
 from controller.services.money import metering
-from controller.services.ports import RunOutcome
 from controller.services.queue import placing
 from controller.services.reports import guard_reports
 from controller.services.runs import orders as runs
@@ -65,43 +63,11 @@ def settings_for(chain: Chain, database_url: str, folder: Path, gateway_port: in
     )
 
 
-HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE0RDBFI1nhR6bMWCTp9Hh0AEYyjI3n3OKaKRXmCsuXo"
-
-
 class PlainTickets:
     """Implements `ports.TicketSigner`; the tiny gateway takes any ticket."""
 
     def sign(self, payload: bytes) -> bytes:
         return b"signed:" + payload[:4]
-
-
-@dataclass
-class InstantDesktops:
-    """Implements `ports.Provisioner`: a container is a line in memory."""
-
-    running: dict[str, int] = field(default_factory=dict)
-
-    def run(self, *, playbook: str, variables: dict[str, Any], **_: Any) -> RunOutcome:
-        slot, now = variables["session_request"].get("slot", ""), SystemClock().now_ms()
-        if "start" in playbook:
-            self.running[slot] = now
-            made = {
-                "container_id": f"c-{slot}",
-                "started_at_ms": now,
-                "ready_at_ms": now,
-                "host_key": HOST_KEY,
-            }
-            return RunOutcome(True, {"ok": True, "changed": True, "stages": {}, **made})
-        if "stop" in playbook:
-            gone = self.running.pop(slot, None) is not None
-            return RunOutcome(True, {"ok": True, "changed": gone, "stopped_at_ms": now})
-        return RunOutcome(True, {"ok": True, "slots": self.seen()})
-
-    def seen(self) -> list[dict[str, Any]]:
-        return [
-            {"slot": slot, "container_id": f"c-{slot}", "state": "running", "started_at_ms": at}
-            for slot, at in list(self.running.items())
-        ]
 
 
 @dataclass
@@ -112,7 +78,7 @@ class Running:
     deps: Deps
     chain: Chain
     gateway: TinyGateway
-    desktops: InstantDesktops
+    desktops: InstantSessions
     faults: list[Exception] = field(default_factory=list)
 
     def step(self) -> None:
@@ -137,7 +103,7 @@ def site_running(deps: Deps, chain: Chain, gateway: TinyGateway) -> Iterator[Run
     hosts.register(
         deps, "local", connection="local", address="localhost", gateway_url=url, gpus=gpus, simulated=True
     )
-    running = Running(web.origin, deps, chain, gateway, InstantDesktops())
+    running = Running(web.origin, deps, chain, gateway, InstantSessions())
     server = make_server("127.0.0.1", web.port, create_app(deps), threaded=True)
     server.daemon_threads = False  # so that closing the server waits for requests on their way
     over = threading.Event()

@@ -6,8 +6,9 @@ import re
 
 import pytest
 from browser_fixtures import shot, sign_in, site_fixture, visitor_fixture  # noqa: F401
-from browser_kit import HOST_KEY, Running
+from browser_kit import Running
 from chainkit import anvil_fixture  # noqa: F401
+from instant_sessions import HOST_KEY
 from playwright.sync_api import BrowserContext, expect
 from sqlalchemy import text
 from test_web_grace import drain
