@@ -76,6 +76,8 @@ class Metered:
 def settle(db: Session, row: GpuSession, now_ms: int, absence_ms: int | None = None) -> None:
     """Charge a locked session up to its last proof of life; nothing where there is nothing to charge.
 
+    Its slot is locked before the books: whoever holds a slot may be waiting for them.
+
     Args:
         db: open transaction that holds the session's row.
         row: in any state; only running and ending sessions have billable time.
@@ -84,6 +86,7 @@ def settle(db: Session, row: GpuSession, now_ms: int, absence_ms: int | None = N
     """
     if row.state not in ("running", "ending") or row.billed_to_ms is None:
         return
+    db.exec(select(Slot.id).where(Slot.id == row.slot_id).with_for_update(key_share=True)).first()
     until = billable_until(life_of(row), proof_ms(db, row), absence_ms)
     payer = Payer(row.id, row.wallet, row.profile, row.kind, row.gpus)
     mark, _ = charge(db, payer, row.billed_to_ms, until, now_ms)

@@ -38,15 +38,18 @@ def end(deps: Deps, wallet: str, session_id: str, reason: str = ENDED_BY_OWNER) 
 
 
 def begin_end(db: Session, row: GpuSession, at_ms: int, reason: str, now_ms: int) -> None:
-    """The end of a locked live session, billed to `at_ms` at most; the stop run confirms it later."""
+    """The end of a locked live session, billed to `at_ms` at most; the stop run confirms it later.
+
+    Its slot is locked before the books, as `metering.settle` does.
+    """
     if row.state == "grace":
         metering.leave_unbilled(db, row, at_ms, "grace")
     life.write(db, row, lifecycle.ending(life.life_of(row), at_ms, reason, now_ms))
+    if row.slot_id is not None:
+        stop_slot(db, row.slot_id, row.id, now_ms)
     ledger.release_hold(db, row.id, now_ms)
-    if row.slot_id is None:
-        return
-    metering.settle(db, row, now_ms)
-    stop_slot(db, row.slot_id, row.id, now_ms)
+    if row.slot_id is not None:
+        metering.settle(db, row, now_ms)
 
 
 def stop_slot(db: Session, slot_id: str, session_id: str | None, now_ms: int) -> None:

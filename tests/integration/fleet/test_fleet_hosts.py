@@ -191,8 +191,17 @@ def pushes(fleet: Any) -> list[Any]:
         "SELECT host, state, attempts, result, error_code, (result ->> 'bytes_sent')::bigint AS bytes_sent"
         " FROM run WHERE playbook = 'image_push.yml' ORDER BY id DESC LIMIT 2"
     )
-    assert [(row.state, row.attempts) for row in rows] == [("succeeded", 1)] * 2, rows
+    assert [(row.state, row.attempts) for row in rows] == [("succeeded", 1)] * 2, failures(fleet)
     return rows
+
+
+def failures(fleet: Any) -> list[Any]:
+    """What the pushes that did not go well said, the newest first."""
+    return fleet.platform.rows(
+        "SELECT run.id, host, attempts, attempt, data -> 'res' -> 'axonos' AS said"
+        " FROM run LEFT JOIN run_event ON run_id = run.id AND event = 'runner_on_failed'"
+        " WHERE playbook = 'image_push.yml' ORDER BY run.id DESC, attempt DESC LIMIT 6"
+    )
 
 
 def pushes_in_work(fleet: Any) -> int:

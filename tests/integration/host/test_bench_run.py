@@ -51,7 +51,9 @@ def test_every_run_is_whole_and_nothing_stays(settings, homes, monkeypatch):
     told = CliRunner().invoke(command.bench, ["run", "--runs", "1", "--image", settings.sessions.image_id, "--json"], catch_exceptions=False)  # fmt: skip
     found = json.loads(told.stdout)
     assert found["name"] == "run"
-    assert found["figures"]["runs"] == found["figures"]["whole"] == 3 + 2 + run_bench.SUSTAINED_AT_LEAST
+    assert found["figures"]["runs"] == found["figures"]["whole"] == 3 + 2 + run_bench.SUSTAINED_AT_LEAST, (
+        told.stderr
+    )
     assert {*run_bench.GOALS, "whole"} == set(found["goals"])
     assert all(found["figures"][name] > 0 for name in run_bench.GOALS)
     (instance,) = instances
