@@ -11,6 +11,7 @@ import pytest
 from drift.judge import Verdict, try_batch
 from drift.kinds import FIRST, Place
 from fleet_kit import ASK_EDGE, FAKE_DRIVER, Box, run, wait_for
+from fleet_pushes import pushes
 from pulumi_kit import PLAYBOOK, pulumi_cli
 
 from controller.adapters.convergence import HostConvergence
@@ -182,33 +183,6 @@ def home(fleet: Any, wallet: str) -> tuple[str, int]:
 
 def images_of(box: Box) -> str:
     return box.inside("docker", "images", "--no-trunc", "--quiet")
-
-
-def pushes(fleet: Any) -> list[Any]:
-    """The two newest pushes once nothing of them is left to do, the newest first. All went well at once."""
-    wait_for(lambda: (fleet.platform.work(), pushes_in_work(fleet))[1] == 0, "the pushes' ends")
-    rows = fleet.platform.rows(
-        "SELECT host, state, attempts, result, error_code, (result ->> 'bytes_sent')::bigint AS bytes_sent"
-        " FROM run WHERE playbook = 'image_push.yml' ORDER BY id DESC LIMIT 2"
-    )
-    assert [(row.state, row.attempts) for row in rows] == [("succeeded", 1)] * 2, failures(fleet)
-    return rows
-
-
-def failures(fleet: Any) -> list[Any]:
-    """What the pushes that did not go well said, the newest first."""
-    return fleet.platform.rows(
-        "SELECT run.id, host, attempts, attempt, data -> 'res' -> 'axonos' AS said"
-        " FROM run LEFT JOIN run_event ON run_id = run.id AND event = 'runner_on_failed'"
-        " WHERE playbook = 'image_push.yml' ORDER BY run.id DESC, attempt DESC LIMIT 6"
-    )
-
-
-def pushes_in_work(fleet: Any) -> int:
-    (row,) = fleet.platform.rows(
-        "SELECT count(*) AS n FROM run WHERE playbook = 'image_push.yml' AND state IN ('queued', 'running')"
-    )
-    return int(row.n)
 
 
 def test_an_image_that_the_platform_did_not_sign_is_not_loaded(fleet: Any) -> None:
