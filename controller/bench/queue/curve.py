@@ -1,8 +1,8 @@
 """What a tighter promise costs: a cell under several slacks, and the main cell's knee, which is the default.
 
 A promise near the planned start is worth more to who waits, and makes every top-up and every early start on
-promised GPUs a conflict: more sessions end at their guarantee. A wide one leaves room for a Max and for the
-GPUs' use, and Smalls wait longer behind it.
+promised GPUs a conflict: more sessions end at their guarantee. At a load near 1 a wide one leaves
+room for a Max and for the GPUs' use, and Smalls wait longer behind it.
 """
 
 from __future__ import annotations
