@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
@@ -61,7 +61,7 @@ class World:
     seats: dict[str, Seat] = field(default_factory=dict)
     leaving: dict[str, Seat] = field(default_factory=dict)
     free: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    _events: list[tuple[int, bool, int, Event]] = field(default_factory=list)
+    _events: list[tuple[int, int, Event]] = field(default_factory=list)
     _order: itertools.count[int] = field(default_factory=itertools.count)
     _wakes: set[int] = field(default_factory=set)
 
@@ -78,21 +78,27 @@ class World:
                 if top_up.absolute:
                     self._at(top_up.at_ms, partial(self._top_up, request, top_up))
         while self._events:
-            self.now, _, _, event = heapq.heappop(self._events)
-            topped_up = event()
-            if topped_up is not None:
-                self.policy.decide(self, topped_up)
+            self.now = self._events[0][0]
+            came = [topped_up for topped_up in self._happen() if topped_up is not None]
+            if came:
+                self.policy.decide(self, [session for topped_up in came for session in topped_up])
         return self.schedule
 
-    def _at(self, instant: int, event: Event, *, last: bool = False) -> None:
-        """An event to come; of one instant in the order in which they were told, `last` after all of them."""
-        heapq.heappush(self._events, (instant, last, next(self._order), event))
+    def _happen(self) -> Iterator[Sequence[str] | None]:
+        """All that happens at this instant, before anybody decides: a session that ends now holds nothing."""
+        while self._events and self._events[0][0] == self.now:
+            _, _, event = heapq.heappop(self._events)
+            yield event()
+
+    def _at(self, instant: int, event: Event) -> None:
+        """An event to come; of one instant in the order in which they were told."""
+        heapq.heappush(self._events, (instant, next(self._order), event))
 
     def wake_at(self, instant: int) -> None:
         """The policy is asked again then."""
         if instant not in self._wakes:
             self._wakes.add(instant)
-            self._at(instant, self._wake, last=True)  # when GPUs that come back then are back
+            self._at(instant, self._wake)
 
     def _wake(self) -> Sequence[str]:
         self._wakes.discard(self.now)
