@@ -144,13 +144,13 @@ class Pool(Section):
 class Queue(Section):
     """Who gets GPUs when they are scarce. `first-fit` is the specification's rule and nothing beyond it.
 
-    `promise`: every waiting claim is told when it starts at the latest. `slack_percent` and `slack_minutes`
-    widen a promise beyond its planned wait; a host is drained for a claim of 8 (4) GPUs that has waited
-    `drain_max_minutes` (`drain_large_minutes`), and nobody else starts there after `drain_hard_minutes`. A
-    bounded start is offered for `least_guarantee_minutes` and `least_guarantee_percent` of the paid time at
-    least; `extend_minutes` is what an expiring guarantee gets at a time. `turnaround_s` is how long GPUs
-    take from one session to the next; `hold_back_s` how long before a promise a claim is to be started.
-    `tries` bounds the work of one plan.
+    `promise`: every waiting claim is told when it starts at the latest. `slack_percent` of the planned
+    wait and `slack_minutes_per_gpu` widen a promise; a host is drained for a claim of 8 (4) GPUs that has
+    waited `drain_max_minutes` (`drain_large_minutes`), and nobody else starts there after
+    `drain_hard_minutes`. A bounded start is offered for `least_guarantee_minutes` and
+    `least_guarantee_percent` of the paid time at least; `extend_minutes` is what an expiring guarantee gets
+    at a time. `turnaround_s` is how long GPUs take from one session to the next; `hold_back_s` how long
+    before a promise a claim is to be started. `tries` bounds the work of one plan.
 
     A claim whose page is gone is kept for `keep_without_browser_minutes`. A session that nobody opens
     within `open_within_minutes` of being ready ends.
@@ -158,9 +158,9 @@ class Queue(Section):
 
     policy: Literal["promise", "first-fit"] = "promise"
     slack_percent: int = Field(default=50, ge=0, le=1_000)
-    slack_minutes: int = Field(default=60, ge=0)
+    slack_minutes_per_gpu: int = Field(default=60, ge=0)
     drain_max_minutes: int = Field(default=60, ge=0)
-    drain_large_minutes: int = Field(default=1_200, ge=0)
+    drain_large_minutes: int = Field(default=3_000, ge=0)
     drain_hard_minutes: int = Field(default=1_200, ge=0)
     least_guarantee_minutes: int = Field(default=60, ge=1)
     least_guarantee_percent: int = Field(default=50, ge=0, le=100)

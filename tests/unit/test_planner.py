@@ -31,7 +31,7 @@ def test_a_claim_that_waits_is_promised_the_end_of_the_balance_before_it_with_sl
     full = [Running(h.name, h.name, 8, 2 * HOUR, 2 * HOUR) for h in TWO_HOSTS]
     decided = decide(sessions=full, claims=[Waiting("c", 8, 0, HOUR)])
     assert not decided.starts
-    assert decided.promises == {"c": 2 * HOUR + HOUR + HOUR}
+    assert decided.promises == {"c": 2 * HOUR + HOUR + 8 * HOUR}
     assert decided.slots["c"].start == decided.wake_at == 2 * HOUR
     assert not decided.reserved  # there is no free GPU it could have had
 

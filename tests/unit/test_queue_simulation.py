@@ -20,8 +20,12 @@ def claim(name: str, at: float, gpus: int, use: float, balance: float, **more) -
     return {"id": name, "at": at, "gpus": gpus, "use": use, "balance": balance * gpus, **more}
 
 
-def replayed(claims: list[dict], hosts=(8,)) -> dict:
-    return trace.replay(json.dumps({"name": "t", "hosts": list(hosts), "claims": claims}), Policy())
+DEFAULT = Policy()
+A_MAX_HAS_AN_HOUR = Policy(slack_ms=60 * 60_000 // 8)
+
+
+def replayed(claims: list[dict], hosts=(8,), policy=DEFAULT) -> dict:
+    return trace.replay(json.dumps({"name": "t", "hosts": list(hosts), "claims": claims}), policy)
 
 
 def sessions(schedule: dict) -> dict[str, tuple[float, float]]:
@@ -29,7 +33,8 @@ def sessions(schedule: dict) -> dict[str, tuple[float, float]]:
 
 
 def test_a_trace_becomes_a_schedule_with_its_promises_and_reasons():
-    schedule = replayed([claim("a", 0, 4, 50, 100), claim("max", 1, 8, 10, 60), claim("b", 2, 4, 200, 400)])
+    people = [claim("a", 0, 4, 50, 100), claim("max", 1, 8, 10, 60), claim("b", 2, 4, 200, 400)]
+    schedule = replayed(people, policy=A_MAX_HAS_AN_HOUR)
     # b could take the four free GPUs only until minute 100: less than half of what it paid for.
     assert sessions(schedule) == {"a": (0, 50), "max": (50, 60), "b": (60, 260)}
     assert schedule["promises"][0] == {"claim": "max", "given": 1, "latest": 100 + 99 / 2 + 60}
@@ -39,9 +44,21 @@ def test_a_trace_becomes_a_schedule_with_its_promises_and_reasons():
     ]
 
 
+def test_the_more_gpus_a_claim_needs_at_once_the_wider_its_promise():
+    people = [claim("a", 0, 8, 50, 100), *(claim(str(gpus), 1, gpus, 10, 60) for gpus in (1, 2, 4))]
+    latest = {p["claim"]: p["latest"] for p in replayed(people)["promises"]}
+    assert latest == {str(gpus): 100 + 99 / 2 + 60 * gpus for gpus in (1, 2, 4)}
+
+
+def test_events_of_one_instant_all_happen_before_anybody_decides():
+    # At minute 10 somebody comes before a's balance ends, in the order told; a's GPUs are free all the same.
+    assert sessions(replayed([claim("a", 0, 8, 60, 10), claim("b", 10, 8, 5, 5)]))["b"] == (10, 15)
+
+
 def test_a_guarantee_is_written_down_and_prolonged_until_the_promise_needs_the_gpus():
     long = claim("b", 2, 4, 560, 560)
-    schedule = replayed([claim("a", 0, 4, 500, 300), claim("max", 1, 8, 10, 60), long])
+    people = [claim("a", 0, 4, 500, 300), claim("max", 1, 8, 10, 60), long]
+    schedule = replayed(people, policy=A_MAX_HAS_AN_HOUR)
     assert schedule["promises"] == [{"claim": "max", "given": 1, "latest": 300 + 299 / 2 + 60}]
     b = next(s for s in schedule["sessions"] if s["claim"] == "b")
     assert (b["start"], b["guaranteed_until"], b["end"], b["cut_for"]) == (2, 300, 500, "max")
@@ -147,13 +164,19 @@ def test_other_cells_are_held_against_what_a_prototype_reached():
         assert goals["cut_ratio"] == ("<=", cut)
 
 
-def test_the_curve_names_the_tightest_promise_that_cuts_few_enough(monkeypatch):
-    cuts = iter([0.05, 0.009, 0.005, 0.0007, 0.0001])
+def test_the_curve_names_the_slack_from_which_on_a_wider_one_spares_few(monkeypatch):
+    cuts = iter([0.05, 0.009, 0.0015, 0.0007, 0.0001])
     monkeypatch.setattr(curve, "_at", lambda *_: {"promises_kept_ratio": 1.0, "cut_ratio": next(cuts)})
     outcome = curve.run(CELLS["main"], 200, 1, lambda _: None)
     assert outcome.figures["knee_slack_min"] == 60
     assert outcome.figures["slack_30_cut_ratio"] == 0.009
     assert outcome.ok
+
+
+def test_no_slack_is_a_knee_while_too_many_are_cut_or_the_next_one_spares_many():
+    assert curve.knee({0: 0.0051, 30: 0.005}) == -1
+    assert curve.knee({0: 0.005, 30: 0.003}) == -1
+    assert curve.knee({0: 0.005, 30: 0.0041}) == 0
 
 
 def test_only_the_main_cells_knee_has_to_be_the_default(monkeypatch):

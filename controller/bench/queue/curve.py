@@ -1,8 +1,7 @@
 """What a tighter promise costs: a cell under several slacks, and the main cell's knee, which is the default.
 
 A promise near the planned start is worth more to who waits, and makes every top-up and every early start on
-promised GPUs a conflict: more sessions end at their guarantee. At a load near 1 a wide one leaves
-room for a Max and for the GPUs' use, and Smalls wait longer behind it.
+promised GPUs a conflict: more sessions end at their guarantee, and more GPUs wait for what was planned.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 
 from controller.bench.figures import Outcome
 from controller.bench.queue.compare import MOST_CUT, Measured, figures, side_by_side
@@ -18,7 +18,8 @@ from controller.bench.queue.workload import Cell
 from controller.domain.planner import Policy
 
 MINUTE_MS = 60_000
-# Percent of the planned wait, and minutes, that a promise is wider than the plan.
+LEAST_SPARED = 0.001
+# Percent of the planned wait, and minutes for each GPU, that a promise is wider than the plan.
 SLACKS = ((0, 0), (25, 30), (50, 60), (100, 120), (200, 240))
 
 
@@ -35,25 +36,40 @@ def run(cell: Cell, count: int, seeds: int, told: Callable[[str], None]) -> Outc
     each, numbers = count // seeds, range(1, seeds + 1)
     fitted = list(side_by_side((cell, each, seed, FirstFit()) for seed in numbers))
     found: dict[str, float] = {}
-    within: list[int] = []
+    cuts: dict[int, float] = {}
     for percent, minutes in SLACKS:
         policy = replace(shipped, slack_share=percent / 100, slack_ms=minutes * MINUTE_MS)
         promised = list(side_by_side((cell, each, seed, Promise(policy)) for seed in numbers))
         at = _at(promised, fitted)
         found |= {f"slack_{minutes}_{name}": value for name, value in at.items()}
-        within += [minutes] if at["cut_ratio"] <= MOST_CUT else []
-        told(f"slack {percent} % + {minutes} min: {at}")
-    # The tightest promise that cuts few enough; none: a number that is no slack.
-    found["knee_slack_min"] = min(within, default=-1)
+        cuts[minutes] = at["cut_ratio"]
+        told(f"slack {percent} % + {minutes} min for each GPU: {at}")
+    found["knee_slack_min"] = knee(cuts)
     how = (
         f"cell {cell.name}, {count} requests over {seeds} paired seeds for each slack (percent of the planned"
-        f" wait + minutes: {', '.join(f'{p} % + {m}' for p, m in SLACKS)}); the knee is the tightest promise"
-        f" under which at most {MOST_CUT:.1%} of all sessions end at a guarantee"
+        f" wait + minutes for each GPU: {', '.join(f'{p} % + {m}' for p, m in SLACKS)}); the knee is the"
+        f" tightest promise under which at most {MOST_CUT:.1%} of all sessions end at a guarantee and the"
+        f" next wider one spares less than {LEAST_SPARED:.1%}"
     )
     goals = {f"slack_{minutes}_promises_kept_ratio": ("==", 1.0) for _, minutes in SLACKS}
     if cell.name == "main":
         goals["knee_slack_min"] = ("==", shipped.slack_ms // MINUTE_MS)
     return Outcome(f"queue/curve/{cell.name}", found, goals, how)
+
+
+def knee(cuts: dict[int, float]) -> int:
+    """The slack from which on a wider one is hardly worth its later promises.
+
+    Args:
+        cuts: the ratio of sessions cut under each slack, tightest first.
+
+    Returns:
+        the slack; -1, which is none, where all of them cut too many or the widest still spares many.
+    """
+    for (slack, ratio), (_, wider) in pairwise(cuts.items()):
+        if ratio <= MOST_CUT and ratio - wider < LEAST_SPARED:
+            return slack
+    return -1
 
 
 def _at(promised: list[Measured], fitted: list[Measured]) -> dict[str, float]:

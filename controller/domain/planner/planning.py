@@ -187,8 +187,9 @@ class Planning:
         policy = self.policy
         for claim_id, slot in self.slots.items():
             if claim_id not in self.promises:
-                wait = slot.start - self.now
-                self.promises[claim_id] = slot.start + int(policy.slack_share * wait) + policy.slack_ms
+                wait, gpus = slot.start - self.now, self.waiting[claim_id].gpus
+                slack = int(policy.slack_share * wait) + policy.slack_ms * gpus
+                self.promises[claim_id] = slot.start + slack
 
     def elsewhere(self, claim: Waiting) -> frozenset[str]:
         """Hosts of another model than the claim asks for."""

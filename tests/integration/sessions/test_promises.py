@@ -74,7 +74,7 @@ def test_first_fit_promises_nothing(database):
 
 def bounded(database):
     """THIRD runs on GPUs that are promised to OTHER later; its guarantee ends before its balance does."""
-    tight = {"slack_percent": 0, "slack_minutes": 0}
+    tight = {"slack_percent": 0, "slack_minutes_per_gpu": 0}
     platform = make_platform(database, sessions={"grace_minutes": 10}, queue=tight)
     platform.add_host()
     platform.credit(WALLET, 4 * 100)
@@ -142,7 +142,7 @@ def test_both_ends_are_told_where_both_are_due_and_each_once(database):
 
 def beside_promised_gpus(database, *, accept):
     """Four GPUs free but promised to OTHER; THIRD waits beside them with two and a half hours of credit."""
-    tight = {"slack_percent": 0, "slack_minutes": 0}
+    tight = {"slack_percent": 0, "slack_minutes_per_gpu": 0}
     platform = make_platform(database, sessions={"grace_minutes": 10}, queue=tight)
     platform.add_host()
     for wallet, minutes in ((WALLET, 4 * 100), (OTHER, 8 * 300), (THIRD, 150)):

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.integration
 WALLETS = ["0x" + f"{n:02x}" * 20 for n in range(0xA1, 0xA8)]
 HOSTS = {"one": 8, "two": 4}
 # Little slack and short guarantees: promises are tight here, so that they are tested.
-TIGHT = {"slack_percent": 0, "slack_minutes": 1, "least_guarantee_minutes": 1, "drain_max_minutes": 5}
+TIGHT = {"slack_percent": 0, "slack_minutes_per_gpu": 1, "least_guarantee_minutes": 1, "drain_max_minutes": 5}
 TABLES = """usage_window, hold, warning, session_event, run_event, run, gpu_session, gpu, slot, host, transfer,
             journal_batch, operator_alert, account, wallet, promise, queue_place"""
 OFTEN = ["claim"] * 5 + ["end"] * 2 + ["top_up"] + ["time"] * 4 + ["accept"]
