@@ -17,10 +17,14 @@ _AHEAD = text(
     ORDER BY claimed_at_ms, id
     """
 )
+# Of claims of the same size among the last thousand: a promise is the wider the more GPUs it is for.
 _PAST = text(
     """
-    SELECT (started_at_ms - given_at_ms)::float8 / (latest_ms - given_at_ms) FROM promise
-    WHERE started_at_ms IS NOT NULL ORDER BY latest_ms DESC LIMIT 200
+    SELECT (p.started_at_ms - p.given_at_ms)::float8 / (p.latest_ms - p.given_at_ms)
+    FROM (
+        SELECT * FROM promise WHERE started_at_ms IS NOT NULL ORDER BY latest_ms DESC LIMIT 1000
+    ) p JOIN gpu_session s ON s.id = p.session_id
+    WHERE s.gpus = :gpus LIMIT 200
     """
 )
 # The next claim planned on the host of a session: how far a top-up could keep it for sure.
@@ -57,7 +61,7 @@ def _queue(db: Session, row: GpuSession, place: QueuePlace, now_ms: int) -> Queu
     ahead = db.connection().execute(_AHEAD, {"at": row.claimed_at_ms, "id": row.id}).scalars()
     probable = place.start_ms
     if promise is not None and place.start_ms is not None:
-        past = list(db.connection().execute(_PAST).scalars())
+        past = list(db.connection().execute(_PAST, {"gpus": row.gpus}).scalars())
         probable = probable_start(now_ms, promise.given_at_ms, promise.latest_ms, place.start_ms, past)
     return QueueView(
         latest_start_ms=promise.latest_ms if promise else None,

@@ -214,3 +214,44 @@ def test_promises_are_counted_and_those_broken_from_outside_stand_apart_with_the
     lines = metrics.text(platform.deps).splitlines()
     assert 'axonos_promises_broken_total{cause="a GPU host was lost"} 1' in lines
     assert 'axonos_promises_total{outcome="missed"} 0' in lines
+
+
+def past_waits(platform, session: str, share: float) -> None:
+    """Twenty claims like this session started after that share of the wait they had been promised."""
+    platform.rows(
+        """
+        WITH past AS (
+            INSERT INTO gpu_session
+            SELECT (jsonb_populate_record(s, jsonb_build_object('id', s.id || n, 'slot_id', NULL))).*
+            FROM gpu_session s, generate_series(1, 20) n WHERE s.id = :session RETURNING id
+        )
+        INSERT INTO promise (session_id, given_at_ms, latest_ms, started_at_ms, broken_why)
+        SELECT id, 0, 1000, 1000 * :share, '' FROM past RETURNING 1
+        """,
+        session=session,
+        share=share,
+    )
+
+
+def ended(platform, wallet, profile) -> str:
+    session = sessions.claim(platform.deps, wallet, profile)
+    platform.work()
+    sessions.end(platform.deps, wallet, session.id)
+    platform.work()
+    return session.id
+
+
+def test_the_probable_start_is_guessed_from_claims_of_the_same_size(platform):
+    platform.credit(THIRD, 60)
+    platform.credit(OTHER, 8)
+    past_waits(platform, ended(platform, THIRD, "small"), 0.01)
+    waits = crowded(platform)
+    ((planned,),) = platform.rows("SELECT start_ms FROM queue_place WHERE session_id = :s", s=waits.id)
+    assert waits.queue.probable_start_ms == planned, "Smalls tell nothing of a Max"
+    sessions.end(platform.deps, OTHER, now_of(platform, OTHER).id)
+    sessions.end(platform.deps, WALLET, now_of(platform, WALLET).id)
+    platform.work()
+    past_waits(platform, ended(platform, OTHER, "max"), 0.02)
+    told = crowded(platform).queue
+    wait = told.latest_start_ms - told.promised_at_ms
+    assert told.probable_start_ms == told.promised_at_ms + int(0.02 * wait)
