@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -14,7 +15,7 @@ from controller.bench.queue.world import World
 from controller.domain.planner import Policy
 
 FLEET = Cell("fleet", load=1.0, hosts=(8,) * 125)
-CROWD = 1_000  # claims that are there at the first instant: half of them get GPUs, half wait
+CROWD = 1_050  # claims of the first second, one each ms: 500 get GPUs
 LEAST_WAITING = 450
 
 
@@ -31,7 +32,7 @@ class _Watched(Promise):
 
 
 def run(calls: int) -> Outcome:
-    """Live with a full fleet and a long queue for at least `calls` calls, and time those.
+    """Live with a full fleet and a long queue, and time the calls while it is long.
 
     Args:
         calls: requests after the crowd; each causes two calls or more.
@@ -39,13 +40,15 @@ def run(calls: int) -> Outcome:
     policy, schedule = _Watched(), Schedule()
     world = World({f"host-{n}": gpus for n, gpus in enumerate(FLEET.hosts)}, policy, schedule)
     world.run(_people(calls))
-    timed = [
-        ms for ms, waiting in zip(schedule.plan_ms, policy.waiting, strict=True) if waiting >= LEAST_WAITING
+    crowded = [
+        (ms, waiting)
+        for ms, waiting in zip(schedule.plan_ms, policy.waiting, strict=True)
+        if waiting >= LEAST_WAITING
     ]
-    timed.sort()
+    timed = sorted(ms for ms, _ in crowded)
     figures = {
         "calls": len(timed),
-        "waiting_p50": sorted(policy.waiting)[len(policy.waiting) // 2],
+        "waiting_p50": statistics.median_high(waiting for _, waiting in crowded),
         "plan_p50_ms": round(timed[len(timed) // 2], 2),
         "plan_p99_ms": round(timed[math.ceil(0.99 * len(timed)) - 1], 2),
         "events_per_s": round(1000 * len(timed) / sum(timed), 1),
@@ -56,8 +59,8 @@ def run(calls: int) -> Outcome:
 
 def _people(count: int) -> list[Request]:
     people = requests(FLEET, CROWD + count, 1)
-    later = people[CROWD - 1].at_ms
-    crowd = [replace(one, at_ms=0, cancel_at_ms=None) for one in people[:CROWD]]
+    later = people[CROWD - 1].at_ms - CROWD
+    crowd = [replace(one, at_ms=number, cancel_at_ms=None) for number, one in enumerate(people[:CROWD])]
     return crowd + [_earlier(one, later) for one in people[CROWD:]]
 
 
