@@ -15,7 +15,7 @@ from controller.bench.queue.world import World
 from controller.domain.planner import Policy
 
 FLEET = Cell("fleet", load=1.0, hosts=(8,) * 125)
-CROWD = 1_050  # claims of the first second, one each ms: 500 get GPUs
+CROWD = 1_050  # claims of the first second, one each ms: about 500 of them get GPUs
 LEAST_WAITING = 450
 
 

@@ -24,7 +24,7 @@ _PAST = text(
     FROM (
         SELECT * FROM promise WHERE started_at_ms IS NOT NULL ORDER BY latest_ms DESC LIMIT 1000
     ) p JOIN gpu_session s ON s.id = p.session_id
-    WHERE s.gpus = :gpus LIMIT 200
+    WHERE s.gpus = :gpus ORDER BY p.latest_ms DESC LIMIT 200
     """
 )
 # The next claim planned on the host of a session: how far a top-up could keep it for sure.

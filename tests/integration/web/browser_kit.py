@@ -55,9 +55,8 @@ def settings_for(chain: Chain, database_url: str, folder: Path, gateway_port: in
         },
         usdc={"contract": made.usdc, "usd_feed": made.usdc_usd_feed},
         sessions={"heartbeat_s": 5},
-        queue={
-            "slack_minutes_per_gpu": 7
-        },  # an hour for a Max: an evening's balance reaches past its promise
+        # An hour for a Max, less than the default: an evening's balance reaches past its promise.
+        queue={"slack_minutes_per_gpu": 7},
         secrets={name: str(folder / file) for name, file in secrets.items()},
         local=Local(
             faucet_key=folder / "faucet_key", ethers_js=packages / "ethers" / "dist" / "ethers.min.js"
