@@ -146,8 +146,9 @@ class Queue(Section):
 
     `promise`: every waiting claim is told when it starts at the latest. `slack_percent` of the planned
     wait and `slack_minutes_per_gpu` widen a promise; a host is drained for a claim of 8 (4) GPUs that has
-    waited `drain_max_minutes` (`drain_large_minutes`), and nobody else starts there after
-    `drain_hard_minutes`. A bounded start is offered for `least_guarantee_minutes` and
+    waited `drain_max_minutes` (`drain_large_minutes`): others start there only if they are through before
+    its planned start, after `drain_firm_minutes` within `drain_firm_percent` of the time until then, after
+    `drain_hard_minutes` not at all. A bounded start is offered for `least_guarantee_minutes` and
     `least_guarantee_percent` of the paid time at least; `extend_minutes` is what an expiring guarantee gets
     at a time. `turnaround_s` is how long GPUs take from one session to the next; `hold_back_s` how long
     before a promise a claim is to be started. `tries` bounds the work of one plan.
@@ -161,7 +162,9 @@ class Queue(Section):
     slack_minutes_per_gpu: int = Field(default=60, ge=0)
     drain_max_minutes: int = Field(default=60, ge=0)
     drain_large_minutes: int = Field(default=3_000, ge=0)
-    drain_hard_minutes: int = Field(default=1_200, ge=0)
+    drain_firm_minutes: int = Field(default=800, ge=0)
+    drain_firm_percent: int = Field(default=40, ge=0, le=100)
+    drain_hard_minutes: int = Field(default=1_600, ge=0)
     least_guarantee_minutes: int = Field(default=60, ge=1)
     least_guarantee_percent: int = Field(default=50, ge=0, le=100)
     extend_minutes: int = Field(default=10, ge=1)

@@ -104,15 +104,29 @@ def test_a_guarantee_that_is_over_goes_on_while_nobody_needs_the_gpus():
     assert decide(now=HOUR, sessions=[session]).stays == {"r": 5 * HOUR}
 
 
-def test_after_a_long_wait_a_large_claim_has_its_host_to_itself():
-    half = [Running("r", "a", 4, 22 * HOUR, 22 * HOUR)]
-    max_ = Waiting("max", 8, 0, HOUR, promise=40 * HOUR, slot=Slot("a", 22 * HOUR, HOUR))
-    small = Waiting("small", 1, 20 * HOUR, 30 * MIN)
-    (start,) = decide(now=19 * HOUR, hosts=[Host("a", 8)], sessions=half, claims=[max_, small]).starts
-    assert start.claim == "small"
-    decided = decide(now=20 * HOUR, hosts=[Host("a", 8)], sessions=half, claims=[max_, small])
-    assert not decided.starts
-    assert decided.reserved["small"][0].kind == "drain"
+def test_the_longer_a_large_claim_waits_the_shorter_others_stay_on_its_host():
+    half = [Running("r", "a", 4, 34 * HOUR, 34 * HOUR)]
+    max_ = Waiting("max", 8, 0, HOUR, promise=60 * HOUR, slot=Slot("a", 34 * HOUR, HOUR))
+    brief, short, long = (
+        Waiting(name, 1, 12 * HOUR, stay)
+        for name, stay in (("brief", HOUR), ("short", 8 * HOUR), ("long", 12 * HOUR))
+    )
+    asked = {"hosts": [Host("a", 8)], "sessions": half, "claims": [max_, brief, short, long]}
+    started = {
+        at: [start.claim for start in decide(now=at * HOUR, **asked).starts] for at in (13, 14, 20, 26, 27)
+    }
+    assert started == {
+        13: ["brief", "long", "short"],
+        14: ["brief", "short"],
+        20: ["brief"],
+        26: ["brief"],
+        27: [],
+    }
+    decided = decide(now=26 * HOUR, **asked)
+    assert {name: kept[0].kind for name, kept in decided.reserved.items()} == dict.fromkeys(
+        ("short", "long"), "drain"
+    )
+    assert decided.slots["max"].start == 34 * HOUR
 
 
 def test_a_promise_goes_ahead_of_a_drain_and_the_host_is_drained_all_the_same():
@@ -239,7 +253,8 @@ class House:
                 assert all(r.claims and set(r.claims) <= set(self.claims) for r in reasons)
 
 
-POLICIES = st.sampled_from([Policy(), Policy(slack_share=0, slack_ms=0, tries=1)])
+AT_ONCE = Policy(drain_after_ms=((8, 0), (4, 0)), firm_after_ms=HOUR, hard_after_ms=4 * HOUR, tries=1)
+POLICIES = st.sampled_from([Policy(), AT_ONCE, Policy(slack_share=0, slack_ms=0, tries=1)])
 
 
 @given(lives(), st.booleans(), POLICIES)

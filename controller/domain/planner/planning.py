@@ -64,21 +64,25 @@ class Planning:
         return None
 
     @property
-    def closing(self) -> bool:
-        """Whether the drained claim has waited so long that nobody else may start on its host."""
-        return self.drained is not None and self.now - self.drained.arrived >= self.policy.hard_after_ms
+    def firm(self) -> bool:
+        """Whether the drained claim has waited so long that others may only stay briefly on its host."""
+        patience = min(self.policy.firm_after_ms, self.policy.hard_after_ms)
+        return self.drained is not None and self.now - self.drained.arrived >= patience
 
-    @property
-    def closed_host(self) -> str | None:
-        """The host where only the drained claim may start, and whoever is planned there ahead of it."""
-        return self.slots[self.drained.id].host if self.closing and self.drained else None
+    def closes_at(self, claim: Waiting, slot: Slot) -> int:
+        """From when on a claim's place keeps others away: its start; under a firm drain earlier."""
+        if claim is not self.drained or not self.firm:
+            return slot.start
+        hard = self.now - claim.arrived >= self.policy.hard_after_ms
+        return self.now if hard else self.now + int(self.policy.firm_share * (slot.start - self.now))
 
-    def goes_ahead(self, claim: Waiting) -> bool:
-        """Whether a claim is the drained one, or planned on its host ahead of it."""
-        if self.drained is None or self.drained is claim:
-            return True
+    def open_until(self, claim: Waiting, host: str) -> int:
+        """Until when a claim may stay on a host, for all that a firm drain says."""
+        if self.drained is None or self.drained is claim or not self.firm:
+            return NEVER
         own, drain = self.slots[claim.id], self.slots[self.drained.id]
-        return own.host == drain.host and own.start < drain.start
+        goes_ahead = own.host == host and own.start < drain.start
+        return NEVER if drain.host != host or goes_ahead else self.closes_at(self.drained, drain)
 
     def _plan(self) -> None:
         """Plan the drained claim first, or behind those that would break a promise, then the rest by promise.
@@ -133,7 +137,7 @@ class Planning:
                 return claim
             slots[claim.id] = found
         self.slots, self.base = slots, base
-        self.full = self._board_of(slots) if self.closing else board
+        self.full = self._board_of(slots) if self.firm else board
         return None
 
     def _latest(self, claim: Waiting) -> int:
@@ -147,7 +151,7 @@ class Planning:
         return found and Slot(found[0], found[1], length)
 
     def _put(self, board: Board, claim: Waiting, slot: Slot) -> bool:
-        """Take a slot's GPUs if they are free all along; others stay off the host of a hard drain."""
+        """Take a slot's GPUs if they are free all along; a drained host closes to those who come later."""
         length = slot.length + self.turnaround
         if (
             slot.host not in board.hosts
@@ -155,11 +159,12 @@ class Planning:
         ):
             return False
         board.take(slot.host, slot.start, length, claim.gpus)
-        if claim is self.drained and self.closing:
-            board.close(slot.host, slot.start)
+        if claim is self.drained:
+            board.close(slot.host, self.closes_at(claim, slot), slot.start)
         return True
 
     def _board_of(self, slots: Slots) -> Board:
+        """The plan without what a drain closes: that binds who starts, not who is there."""
         board = self.base.copy()
         for claim_id, slot in slots.items():
             board.take(slot.host, slot.start, slot.length + self.turnaround, self.waiting[claim_id].gpus)

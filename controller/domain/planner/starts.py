@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from controller.domain.planner.planning import Planning
-from controller.domain.planner.timeline import NEVER
 from controller.domain.planner.words import Reserved, Slot, Start, Waiting
 
 
@@ -47,16 +46,12 @@ def _start(planning: Planning, claim: Waiting) -> bool:
 
 
 def _hosts_for(planning: Planning, claim: Waiting) -> list[str]:
-    """Hosts with enough free GPUs now: where a desktop of that size waits, then the fullest first.
-
-    The host of a hard drain is its claim's alone, but for claims that the plan has there ahead of it.
-    """
-    closed = None if planning.goes_ahead(claim) else planning.closed_host
+    """Hosts with enough free GPUs now: where a desktop of that size waits, then the fullest first."""
     others = planning.elsewhere(claim)
     free = (
         (claim.gpus not in planning.warm[host], planning.base.free_now(host), host)
         for host in planning.base.hosts
-        if host != closed and host not in claim.avoid and host not in others
+        if host not in claim.avoid and host not in others
     )
     return [host for _, count, host in sorted(free) if count >= claim.gpus]
 
@@ -72,7 +67,10 @@ def _holes(planning: Planning, claim: Waiting, hosts: list[str]) -> list[tuple[i
     """How long the claim could run on each host from now on without touching anybody else's place."""
     own, turnaround = planning.slots[claim.id], planning.turnaround
     planning.full.give(own.host, own.start, own.length + turnaround, claim.gpus)
-    rooms = [(planning.full.room(host, planning.now, claim.gpus), host) for host in hosts]
+    rooms = [
+        (min(planning.full.room(host, planning.now, claim.gpus), planning.open_until(claim, host)), host)
+        for host in hosts
+    ]
     planning.full.take(own.host, own.start, own.length + turnaround, claim.gpus)
     return [(room - planning.now - turnaround, host) for room, host in rooms]
 
@@ -126,12 +124,14 @@ def explain(planning: Planning) -> None:
 
 
 def _reserved(planning: Planning, claim: Waiting, host: str) -> Reserved:
-    """The claims planned on a host before this one could be through there."""
-    until = NEVER if host == planning.closed_host else planning.now + claim.length + planning.turnaround
+    """The claims whose places on a host keep others away before this one could be through there."""
+    until = planning.now + claim.length + planning.turnaround
     others = tuple(
         other
         for other, slot in planning.slots.items()
-        if other != claim.id and slot.host == host and slot.start < until
+        if other != claim.id
+        and slot.host == host
+        and planning.closes_at(planning.waiting[other], slot) < until
     )
     drained = planning.drained is not None and planning.drained.id in others
     return Reserved(host, "drain" if drained else "promised", others)

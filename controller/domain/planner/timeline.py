@@ -73,9 +73,11 @@ class Timeline:
         for i in range(first, last):
             self.free[i] -= gpus
 
-    def close(self, until: int) -> None:
-        """Nothing is free before `until`."""
-        for i in range(self._step_at(until)):
+    def close(self, since: int, until: int) -> None:
+        """Nothing is free during [since, until)."""
+        if since >= until:
+            return
+        for i in range(self._step_at(since), self._step_at(until)):
             self.free[i] = 0
 
     def _step_at(self, at: int) -> int:
@@ -147,7 +149,7 @@ class Board:
             line = self.hosts[name]
             if name in shut:
                 line = line.copy()
-                line.close(shut[name])
+                line.close(line.times[0], shut[name])
             start = line.earliest(gpus, length, before, instant)
             if start is not None:
                 best, found = start, place
@@ -182,9 +184,9 @@ class Board:
             if start < firsts.instants[place]:
                 firsts.put(place, _first(line, count))
 
-    def close(self, host: str, until: int) -> None:
-        """Nobody gets anything of a host before `until`."""
-        self.hosts[host].close(until)
+    def close(self, host: str, since: int, until: int) -> None:
+        """Nobody gets anything of a host during [since, until)."""
+        self.hosts[host].close(since, until)
         for count, firsts in self._firsts.items():
             firsts.put(self._places[host], _first(self.hosts[host], count))
 

@@ -15,20 +15,26 @@ class Policy:
     """How loose promises are, when a host is drained for a large claim, and what a bounded start must offer.
 
     `slack_share` of the planned wait and `slack_ms` for each of the claim's GPUs widen a promise: without
-    slack every top-up is a conflict, and the more GPUs must come free at once, the more of them touch
-    the plan. `drain_after_ms` says from which wait on a claim of so many GPUs has a host
-    drained for it; from `hard_after_ms` on nobody else starts there at all. Before a drain is given up for
-    a promise, so many claims are planned ahead of it (`ahead_of_drain`). A bounded start is offered
-    for `least_guarantee_ms` and `least_guarantee_share` of the paid time at least. `extend_ms` is the
-    stretch an expiring guarantee gets where the whole balance does not fit. `tries` bounds the work of
-    one call: so many plans are made anew in search of a start or a longer stay. `turnaround_ms` is how
-    long GPUs take from one session to the next.
+    slack every top-up is a conflict, and the more GPUs must come free at once, the more of them touch the
+    plan.
+
+    `drain_after_ms` says from which wait on a claim of so many GPUs has a host drained for it: others start
+    there only if they are through before its planned start; from `firm_after_ms` on within `firm_share` of
+    the time until then, as sessions mostly end long before they must; from `hard_after_ms` on nobody does.
+    Before a drain is given up for a promise, so many claims are planned ahead of it (`ahead_of_drain`).
+
+    A bounded start is offered for `least_guarantee_ms` and `least_guarantee_share` of the paid time at
+    least. `extend_ms` is the stretch an expiring guarantee gets where the whole balance does not fit.
+    `tries` bounds the work of one call: so many plans are made anew in search of a start or a longer stay.
+    `turnaround_ms` is how long GPUs take from one session to the next.
     """
 
     slack_share: float = 0.5
     slack_ms: int = 60 * MINUTE_MS
     drain_after_ms: tuple[tuple[int, int], ...] = ((8, 60 * MINUTE_MS), (4, 3_000 * MINUTE_MS))
-    hard_after_ms: int = 1_200 * MINUTE_MS
+    firm_after_ms: int = 800 * MINUTE_MS
+    firm_share: float = 0.4
+    hard_after_ms: int = 1_600 * MINUTE_MS
     ahead_of_drain: int = 6
     least_guarantee_ms: int = 60 * MINUTE_MS
     least_guarantee_share: float = 0.5

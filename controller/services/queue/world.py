@@ -136,6 +136,8 @@ def policy(settings: Settings) -> Policy:
         slack_share=queue.slack_percent / 100,
         slack_ms=queue.slack_minutes_per_gpu * MINUTE_MS,
         drain_after_ms=((8, queue.drain_max_minutes * MINUTE_MS), (4, queue.drain_large_minutes * MINUTE_MS)),
+        firm_after_ms=queue.drain_firm_minutes * MINUTE_MS,
+        firm_share=queue.drain_firm_percent / 100,
         hard_after_ms=queue.drain_hard_minutes * MINUTE_MS,
         least_guarantee_ms=queue.least_guarantee_minutes * MINUTE_MS,
         least_guarantee_share=queue.least_guarantee_percent / 100,
