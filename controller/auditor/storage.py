@@ -75,7 +75,7 @@ def _charge(books: Books, w: Row, key: str, costs: int) -> None:
 
 def _offline(books: Books, w: Row, ran: list[tuple[int, int]]) -> None:
     for begin, end in ran:
-        if w["from_ms"] < end and begin < w["to_ms"]:
+        if max(w["from_ms"], begin) < min(w["to_ms"], end):
             books.find("storage", w["wallet"], f"pays from {w['from_ms']} while a session ran from {begin}")
 
 

@@ -93,6 +93,19 @@ def test_nothing_is_charged_while_a_session_runs(home: Platform) -> None:
     assert audited(home) == []
 
 
+def test_a_session_that_ends_as_it_is_ready_parts_no_window(home: Platform) -> None:
+    home.provisioner.start_ms = 0
+    for _ in range(2):
+        home.clock.advance(1)
+        view = sessions.claim(home.deps, WALLET, "small")
+        home.work()
+        sessions.end(home.deps, WALLET, view.id)
+        home.work()
+    home.clock.advance(7 * MINUTE)
+    counted(home, 1)
+    assert audited(home) == []
+
+
 def test_where_it_is_billed_always_a_session_makes_no_difference(database: Any) -> None:
     platform = make_platform(database, storage={"billed": "always"})
     platform.add_host()
