@@ -151,7 +151,7 @@ class Planning:
         return found and Slot(found[0], found[1], length)
 
     def _put(self, board: Board, claim: Waiting, slot: Slot) -> bool:
-        """Take a slot's GPUs if they are free all along; a drained host closes to those who come later."""
+        """Take a slot's GPUs if they are free all along; a firm drain closes its host to later comers."""
         length = slot.length + self.turnaround
         if (
             slot.host not in board.hosts
@@ -159,7 +159,7 @@ class Planning:
         ):
             return False
         board.take(slot.host, slot.start, length, claim.gpus)
-        if claim is self.drained:
+        if claim is self.drained and self.firm:
             board.close(slot.host, self.closes_at(claim, slot), slot.start)
         return True
 
