@@ -31,7 +31,7 @@ def looked_up(
     for place, name in enumerate(board.hosts):
         line = board.hosts[name].copy()
         if name in shut:
-            line.close(shut[name])
+            line.close(line.times[0], shut[name])
         start = line.earliest(gpus, length, latest + 1)
         found += [(start, place, name)] if start is not None else []
     return (min(found)[2], min(found)[0]) if found else None
@@ -48,7 +48,7 @@ def test_the_earliest_room_is_the_earliest_of_all_hosts(taken, wanted):
         assert found == looked_up(board, gpus, length, latest, shut)
         assert board.most_free() == max(board.free_now(each) for each in board.hosts)
         if what == "close":
-            board.close(name, NOW + length)
+            board.close(name, NOW + length // 2, NOW + length)
         elif what == "copy":
             board = board.copy()
         elif found is not None and not shut:
