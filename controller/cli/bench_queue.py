@@ -27,7 +27,12 @@ from controller.domain.planner import Policy
 @click.option(
     "--seeds", default=4, show_default=True, type=click.IntRange(1), help="Paired runs they are split over."
 )
-@click.option("--curve", "as_curve", is_flag=True, help="The cell under five slacks: what a promise costs.")
+@click.option(
+    "--curve",
+    "swept",
+    type=click.Choice([*curve.CURVES]),
+    help="The cell under five values of a setting: what tighter promises cost, or harder drains.",
+)
 @click.option(
     "--trace", "trace_file", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Replay this."
 )
@@ -42,7 +47,7 @@ def queue(
     trace_file: Path | None,
     out: Path | None,
     *,
-    as_curve: bool,
+    swept: str | None,
     as_json: bool,
 ) -> None:
     """Promises kept, waits, use and cuts, beside first-fit and strict FIFO.
@@ -62,10 +67,11 @@ def queue(
         }
         click.echo(json.dumps(summary) if as_json else f"{out}: {summary['sessions']} sessions")
         return
-    if as_curve and cell == "fleet":
+    if swept and cell == "fleet":
         raise click.UsageError("--curve needs a cell of simulated people, and `fleet` has none.")
     if cell == "fleet":
         outcome = scale.run(count // 50)
     else:
-        outcome = (curve if as_curve else compare).run(CELLS[cell], count, seeds, tell)
+        measure = curve.CURVES[swept] if swept else compare.run
+        outcome = measure(CELLS[cell], count, seeds, tell)
     show(outcome, as_json=as_json)

@@ -1,30 +1,35 @@
-"""What a tighter promise costs: a cell under several slacks, and the main cell's knee, which is the default.
+"""What a setting of the planner trades for what, and where the knee is: a cell under several of its values.
 
 A promise near the planned start is worth more to who waits, and makes every top-up and every early start on
-promised GPUs a conflict: more sessions end at their guarantee, and more GPUs wait for what was planned.
+promised GPUs a conflict: more sessions end at their guarantee, and more GPUs wait for what was planned. A
+drain that closes its host harder shortens the longest waits of large claims, and lengthens everybody else's.
 """
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import pairwise
 
 from controller.bench.figures import Outcome
-from controller.bench.queue.compare import MOST_CUT, Measured, figures, side_by_side
-from controller.bench.queue.policies import FirstFit, Promise
+from controller.bench.queue.compare import MOST_CUT, WORTH, Measured, cost, figures, side_by_side
+from controller.bench.queue.policies import FirstFit, Promise, Prototype
 from controller.bench.queue.workload import Cell
+from controller.bench.queue.world import Policy as Queue
 from controller.domain.planner import Policy
 
 MINUTE_MS = 60_000
+NEVER = 1 << 62
 LEAST_SPARED = 0.001
 # Percent of the planned wait, and minutes for each GPU, that a promise is wider than the plan.
 SLACKS = ((0, 0), (25, 30), (50, 60), (100, 120), (200, 240))
+DEFAULT = "default"
+Told = Callable[[str], None]
 
 
-def run(cell: Cell, count: int, seeds: int, told: Callable[[str], None]) -> Outcome:
-    """The trade-off's figures over paired seeds, each slack's under its own name.
+def of_slack(cell: Cell, count: int, seeds: int, told: Told) -> Outcome:
+    """What a tighter promise costs, over paired seeds, each slack's figures under its own name.
 
     Args:
         cell: the setting; the knee is a goal in the main one.
@@ -33,17 +38,13 @@ def run(cell: Cell, count: int, seeds: int, told: Callable[[str], None]) -> Outc
         told: gets a line for each slack.
     """
     shipped = Policy(turnaround_ms=cell.turnaround_ms)
-    each, numbers = count // seeds, range(1, seeds + 1)
-    fitted = list(side_by_side((cell, each, seed, FirstFit()) for seed in numbers))
-    found: dict[str, float] = {}
-    cuts: dict[int, float] = {}
-    for percent, minutes in SLACKS:
-        policy = replace(shipped, slack_share=percent / 100, slack_ms=minutes * MINUTE_MS)
-        promised = list(side_by_side((cell, each, seed, Promise(policy)) for seed in numbers))
-        at = _at(promised, fitted)
-        found |= {f"slack_{minutes}_{name}": value for name, value in at.items()}
-        cuts[minutes] = at["cut_ratio"]
-        told(f"slack {percent} % + {minutes} min for each GPU: {at}")
+    slacks = {
+        f"slack_{minutes}": replace(shipped, slack_share=percent / 100, slack_ms=minutes * MINUTE_MS)
+        for percent, minutes in SLACKS
+    }
+    queues = {name: Promise(policy) for name, policy in slacks.items()}
+    found = _swept(cell, count, seeds, queues, told)
+    cuts = {minutes: found[f"slack_{minutes}_cut_ratio"] for _, minutes in SLACKS}
     found["knee_slack_min"] = knee(cuts)
     how = (
         f"cell {cell.name}, {count} requests over {seeds} paired seeds for each slack (percent of the planned"
@@ -51,10 +52,10 @@ def run(cell: Cell, count: int, seeds: int, told: Callable[[str], None]) -> Outc
         f" tightest promise under which at most {MOST_CUT:.1%} of all sessions end at a guarantee and the"
         f" next wider one spares less than {LEAST_SPARED:.1%}"
     )
-    goals = {f"slack_{minutes}_promises_kept_ratio": ("==", 1.0) for _, minutes in SLACKS}
+    goals = {f"{name}_promises_kept_ratio": ("==", 1.0) for name in slacks}
     if cell.name == "main":
         goals["knee_slack_min"] = ("==", shipped.slack_ms // MINUTE_MS)
-    return Outcome(f"queue/curve/{cell.name}", found, goals, how)
+    return Outcome(f"queue/curve/slack/{cell.name}", found, goals, how)
 
 
 def knee(cuts: dict[int, float]) -> int:
@@ -72,13 +73,75 @@ def knee(cuts: dict[int, float]) -> int:
     return -1
 
 
+def of_drain(cell: Cell, count: int, seeds: int, told: Told) -> Outcome:
+    """What a drain that closes harder gives a Max and takes from a Small, softest first.
+
+    Args:
+        cell: the setting; that the default is the knee is a goal in the main one.
+        count: people in all; each seed gets its share.
+        seeds: how many.
+        told: gets a line for each drain.
+    """
+    closing = drains(cell)
+    queues: dict[str, Queue] = {name: Promise(policy) for name, policy in closing.items()}
+    queues["prototype"] = Prototype(cell.turnaround_ms)
+    found = _swept(cell, count, seeds, queues, told)
+    costs = {name: found[f"{name}_cost_min"] for name in closing}
+    found["default_above_knee_min"] = round(costs[DEFAULT] - min(costs.values()), 4)
+    shipped = closing[DEFAULT]
+    firm, hard = shipped.firm_after_ms // MINUTE_MS, shipped.hard_after_ms // MINUTE_MS
+    how = (
+        f"cell {cell.name}, {count} requests over {seeds} paired seeds for each drain: never more than soft,"
+        f" firm but never hard, the default (firm after {firm} minutes, hard after {hard}), hard at once"
+        " after 20 and after 8 hours; and for the policy's prototype. The knee is the drain of the least"
+        f" cost: minutes of a Small's mean wait + 1/{WORTH} of a Max's 99th percentile"
+    )
+    goals: dict[str, tuple[str, float]] = {f"{name}_promises_kept_ratio": ("==", 1.0) for name in closing}
+    if cell.name == "main":
+        goals["default_above_knee_min"] = ("==", 0)
+    return Outcome(f"queue/curve/drain/{cell.name}", found, goals, how)
+
+
+def drains(cell: Cell) -> dict[str, Policy]:
+    """The planner's settings under which a drain closes its host ever harder."""
+    shipped = Policy(turnaround_ms=cell.turnaround_ms)
+    return {
+        "soft": replace(shipped, firm_after_ms=NEVER, hard_after_ms=NEVER),
+        "firm": replace(shipped, hard_after_ms=NEVER),
+        DEFAULT: shipped,
+        "hard_after_20_h": _hard_after(shipped, 1_200),
+        "hard_after_8_h": _hard_after(shipped, 480),
+    }
+
+
+def _hard_after(policy: Policy, minutes: int) -> Policy:
+    return replace(policy, firm_after_ms=minutes * MINUTE_MS, hard_after_ms=minutes * MINUTE_MS)
+
+
+def _swept(cell: Cell, count: int, seeds: int, queues: Mapping[str, Queue], told: Told) -> dict[str, float]:
+    """The figures under each policy, on the same people."""
+    each, numbers = count // seeds, range(1, seeds + 1)
+    fitted = list(side_by_side((cell, each, seed, FirstFit()) for seed in numbers))
+    found: dict[str, float] = {}
+    for name, queue in queues.items():
+        promised = list(side_by_side((cell, each, seed, queue) for seed in numbers))
+        at = _at(promised, fitted)
+        found |= {f"{name}_{figure}": value for figure, value in at.items()}
+        told(f"{name}: {at}")
+    return found
+
+
 def _at(promised: list[Measured], fitted: list[Measured]) -> dict[str, float]:
-    """The figures that a slack moves, and how many minutes a promise lies ahead at the median."""
+    """The figures that a setting moves, and how many minutes a promise lies ahead at the median."""
     all_of = figures(promised, fitted, fitted[0])
     ahead = [
         (p.latest_ms - p.given_ms) / MINUTE_MS for one in promised for p in one.schedule.promises.values()
     ]
     names = ("promises_kept_ratio", "cut_ratio", "gpu8_p99_ratio", "gpu1_mean_extra_min", "utilisation_delta")
     return {name: all_of[name] for name in names} | {
-        "promised_wait_p50_min": round(statistics.median(ahead), 1)
+        "promised_wait_p50_min": round(statistics.median(ahead), 1),
+        "cost_min": round(statistics.fmean(map(cost, promised)), 1),
     }
+
+
+CURVES = {"slack": of_slack, "drain": of_drain}

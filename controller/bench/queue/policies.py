@@ -1,9 +1,13 @@
-"""The policies that are compared: production's planner, production's first-fit, and strict FIFO."""
+"""The policies that are compared: production's planner, its prototype, production's first-fit, strict FIFO.
+
+All of them hand out the same people's GPUs in a simulated world.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from controller.bench.queue.world import World
 from controller.domain.placement import FreeHost
@@ -11,6 +15,8 @@ from controller.domain.planner import Host, Running, Slot, Waiting, plan
 from controller.domain.planner import Policy as Promises
 from controller.domain.queue import Waiting as FirstFitClaim
 from controller.domain.queue import first_fit
+
+HOUR_MS = 3_600_000
 
 
 class Promise:
@@ -63,6 +69,35 @@ class Promise:
             )
             for claim, request in world.queue.items()
         ]
+
+
+@dataclass(frozen=True)
+class _OneSlack(Promises):
+    """A promise's slack is the same for every size."""
+
+    def slack(self, wait_ms: int, gpus: int) -> int:
+        """As of a claim of one GPU."""
+        del gpus
+        return super().slack(wait_ms, 1)
+
+
+class Prototype(Promise):
+    """The planner under the rules of the policy's prototype.
+
+    An hour of slack for every size; a host is drained for 4 GPUs after 15 hours; a drain shuts its host after
+    20 hours and not before, and is given up where a claim would have to go ahead of it.
+    """
+
+    def __init__(self, turnaround_ms: int) -> None:
+        """Args: how long GPUs take from one session to the next."""
+        rules = _OneSlack(
+            drain_after_ms=((8, HOUR_MS), (4, 15 * HOUR_MS)),
+            firm_after_ms=20 * HOUR_MS,
+            hard_after_ms=20 * HOUR_MS,
+            ahead_of_drain=0,
+            turnaround_ms=turnaround_ms,
+        )
+        super().__init__(rules)
 
 
 class FirstFit:

@@ -189,11 +189,9 @@ class Planning:
 
     def _promise(self) -> None:
         """New claims were planned last; their promise is their planned wait with slack, written once."""
-        policy = self.policy
         for claim_id, slot in self.slots.items():
             if claim_id not in self.promises:
-                wait, gpus = slot.start - self.now, self.waiting[claim_id].gpus
-                slack = int(policy.slack_share * wait) + policy.slack_ms * gpus
+                slack = self.policy.slack(slot.start - self.now, self.waiting[claim_id].gpus)
                 self.promises[claim_id] = slot.start + slack
 
     def elsewhere(self, claim: Waiting) -> frozenset[str]:

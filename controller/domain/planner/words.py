@@ -42,6 +42,10 @@ class Policy:
     tries: int = 4
     turnaround_ms: int = 0
 
+    def slack(self, wait_ms: int, gpus: int) -> int:
+        """How much later than planned a claim of so many GPUs is promised to start, in ms."""
+        return int(self.slack_share * wait_ms) + self.slack_ms * gpus
+
 
 @dataclass(frozen=True, slots=True)
 class Host:
