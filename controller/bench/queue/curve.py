@@ -13,7 +13,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from controller.bench.figures import Outcome
-from controller.bench.queue.compare import MOST_CUT, WORTH, Measured, cost, figures, side_by_side
+from controller.bench.queue.compare import MOST_CUT, SLOWEST_COUNT, Measured, cost, figures, side_by_side
 from controller.bench.queue.policies import FirstFit, Promise, Prototype
 from controller.bench.queue.workload import Cell
 from controller.bench.queue.world import Policy as Queue
@@ -25,6 +25,14 @@ LEAST_SPARED = 0.001
 # Percent of the planned wait, and minutes for each GPU, that a promise is wider than the plan.
 SLACKS = ((0, 0), (25, 30), (50, 60), (100, 120), (200, 240))
 DEFAULT = "default"
+MOVED = (
+    "promises_kept_ratio",
+    "cut_ratio",
+    "gpu8_p99_ratio",
+    "gpu1_mean_extra_min",
+    "mean_extra_min",
+    "utilisation_delta",
+)
 Told = Callable[[str], None]
 
 
@@ -94,7 +102,7 @@ def of_drain(cell: Cell, count: int, seeds: int, told: Told) -> Outcome:
         f"cell {cell.name}, {count} requests over {seeds} paired seeds for each drain: never more than soft,"
         f" firm but never hard, the default (firm after {firm} minutes, hard after {hard}), hard at once"
         " after 20 and after 8 hours; and for the policy's prototype. The knee is the drain of the least"
-        f" cost: minutes of a Small's mean wait + 1/{WORTH} of a Max's 99th percentile"
+        f" cost: everybody's mean wait + {SLOWEST_COUNT} of a Max's 99th percentile"
     )
     goals: dict[str, tuple[str, float]] = {f"{name}_promises_kept_ratio": ("==", 1.0) for name in closing}
     if cell.name == "main":
@@ -137,8 +145,7 @@ def _at(promised: list[Measured], fitted: list[Measured]) -> dict[str, float]:
     ahead = [
         (p.latest_ms - p.given_ms) / MINUTE_MS for one in promised for p in one.schedule.promises.values()
     ]
-    names = ("promises_kept_ratio", "cut_ratio", "gpu8_p99_ratio", "gpu1_mean_extra_min", "utilisation_delta")
-    return {name: all_of[name] for name in names} | {
+    return {name: all_of[name] for name in MOVED} | {
         "promised_wait_p50_min": round(statistics.median(ahead), 1),
         "cost_min": round(statistics.fmean(map(cost, promised)), 1),
     }
