@@ -10,6 +10,8 @@ from controller.errors import NoHome
 from controller.services.homes import actions as home_actions
 from controller.services.homes import views as home_views
 
+TEN_YEARS = 3_650
+
 
 @click.group()
 def homes() -> None:
@@ -111,7 +113,9 @@ def size(count: int) -> str:
 
 def days(left: int | None) -> str:
     """How long, for readers."""
-    return "for ever" if left is None else f"{left} days"
+    if left is None:
+        return "for ever"
+    return "over ten years" if left > TEN_YEARS else f"{left} day{'' if left == 1 else 's'}"
 
 
 def _said(wallet: str, what: str, *, as_json: bool, **more: str) -> None:

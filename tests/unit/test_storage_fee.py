@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from controller.cli.homes import days
 from controller.domain.storage_fee import (
     DAY_MS,
     GB,
@@ -30,6 +32,14 @@ def test_the_price_is_the_specified_one():
     assert days_left(10 * 24 * RATE, GB, RATE) == 10
     assert days_left(1, 0, RATE) is None
     assert days_left(-5, GB, RATE) == 0
+
+
+@pytest.mark.parametrize(
+    ("left", "said"),
+    [(None, "for ever"), (0, "0 days"), (1, "1 day"), (3_650, "3650 days"), (3_651, "over ten years")],
+)
+def test_how_long_a_balance_lasts_is_said_as_people_say_it(left, said):
+    assert days(left) == said
 
 
 @given(sizes, st.lists(st.integers(-500, 3_000), max_size=20), spans, st.integers(0, 2))

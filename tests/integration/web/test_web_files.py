@@ -38,6 +38,7 @@ def test_files_from_warning_to_the_end(visitor: BrowserContext, site: Running, t
     page.get_by_role("link", name="See Files.").click()
     expect(page.locator("#home")).to_contain_text("400.00 GB of 100.00 GB")
     expect(page.locator("#home")).to_contain_text("480.00 minutes a day")
+    expect(page.locator("#home")).to_contain_text("The balance lasts 3 days more for storage.")
     expect(page.locator("#home")).to_contain_text("At -1,440 minutes your files are put away")
 
     page.get_by_role("button", name="Take one now").click()

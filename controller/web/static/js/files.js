@@ -22,13 +22,18 @@ async function refresh() {
 }
 
 function overview(home) {
-  const days = home.days_left === null ? "for ever" : `${home.days_left} days`;
+  const days = lasting(home.days_left);
   const facts = [
     ["Cost", `${(home.per_day_gpu_ms / 60000).toFixed(2)} minutes a day`], ["Charged", home.billed === "always" ? "always" : "while no session runs"],
     ["Balance", `${minutes(home.balance_gpu_ms)} minutes`], ["Lasts, by storage alone", days], ["Counted", home.is_shared ? "some ten minutes apart" : moment.format(home.measured_at_ms)]];
   return [h("h2", {}, home.quota_bytes ? `${gb(home.bytes_used)} of ${gb(home.quota_bytes)}` : gb(home.bytes_used)),
     home.quota_bytes ? h("meter", { min: 0, max: home.quota_bytes, high: home.quota_bytes * 0.9, value: home.bytes_used, "aria-label": "How full your home is" }) : null,
     ...notes(home), h("dl", {}, facts.map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]))];
+}
+
+function lasting(days) {
+  if (days === null) return "for ever";
+  return days > 3650 ? "over ten years" : `${days} day${days === 1 ? "" : "s"}`;
 }
 
 function notes(home) {
@@ -38,7 +43,7 @@ function notes(home) {
     found.push(h("p", { class: "bad" }, `Your files were put away for storage. They are kept until ${moment.format(home.recovery_until_ms)}; top up, and they come back by themselves.`),
       h("p", { class: "actions" }, h("button", { class: "button", onclick: () => change(() => post("home/recover"), "Being brought back.") }, "Bring back"), h("a", { class: "button quiet", href: "/launch" }, "Top up")));
   } else if (home.warned_at_ms) {
-    found.push(h("p", { class: "bad" }, `The balance lasts ${home.days_left} more days for storage. At ${minutes(home.floor_gpu_ms)} minutes your files are put away, not before ${moment.format(home.prune_at_ms)}. Top up, or delete what you do not need.`));
+    found.push(h("p", { class: "bad" }, `The balance lasts ${lasting(home.days_left)} more for storage. At ${minutes(home.floor_gpu_ms)} minutes your files are put away, not before ${moment.format(home.prune_at_ms)}. Top up, or delete what you do not need.`));
   }
   return found;
 }
