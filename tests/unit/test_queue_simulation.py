@@ -176,7 +176,7 @@ def no_cuts(monkeypatch):
 
 @pytest.mark.usefixtures("no_cuts")
 @pytest.mark.parametrize(
-    ("ours", "gain"), [((30, 1500), 0), ((40, 1500), -5), ((30, 1400), 55), ((140, 1400), 0)]
+    ("ours", "gain"), [((30, 1500), 0), ((40, 1500), -5), ((30, 1400), 51), ((132, 1400), 0)]
 )
 def test_a_small_may_wait_longer_than_under_the_prototype_for_what_a_max_gains(ours, gain):
     found = compare.beside([measured(30, 1500)], [measured(*ours)], [measured(20, 3000)])
@@ -238,28 +238,44 @@ def test_a_wider_promise_is_further_away():
     assert waits[0] < waits[-1]
 
 
-def test_the_drains_knee_is_the_one_of_the_least_cost_and_in_the_main_cell_the_default(monkeypatch):
+@pytest.mark.parametrize(
+    ("others", "best"),
+    [
+        ([], (0, 10_000)),
+        ([(41, 2000)], (0, 10_000)),
+        ([(50, 1000)], (50, 10_000)),
+        ([(38, 1700)], (0, 100)),
+        ([(50, 1000), (45, 1400), (38, 1700), (39, 1510)], (50, 10)),
+        ([(40, 1500)], (0, 10_000)),
+        ([(40, 1400)], (10_000, 10_000)),
+        ([(39, 1400)], (10_000, 0)),
+        ([(39, 1500)], (0, 0)),
+    ],
+)
+def test_a_point_is_the_knee_between_the_rates_at_which_its_neighbours_are_as_good(others, best):
+    assert curve.best_between((40, 1500), others) == best
+
+
+def test_in_the_main_cell_the_default_has_to_be_the_knee_of_the_drains(monkeypatch):
     told = []
 
-    def costing(*costs: float):
-        each = iter(costs)
-        monkeypatch.setattr(curve, "_at", lambda *_: {"promises_kept_ratio": 1.0, "cost_min": next(each)})
+    def waiting(*waits: tuple[float, float]):
+        each = iter(waits)
+
+        def at(*_) -> dict[str, float]:
+            mean, slowest = next(each)
+            return {"promises_kept_ratio": 1.0, "mean_min": mean, "gpu8_p99_min": slowest}
+
+        monkeypatch.setattr(curve, "_at", at)
         return lambda cell: curve.of_drain(CELLS[cell], 200, 1, told.append)
 
-    best = costing(60, 50, 40, 45, 70, 30)("main")
-    assert (best.figures["default_above_knee_min"], best.ok) == (0, True)
-    assert best.figures["prototype_cost_min"] == 30
-    worse = costing(60, 39.5, 40, 45, 70, 30)("main")
-    assert (worse.figures["default_above_knee_min"], worse.ok) == (0.5, False)
-    assert costing(60, 39.5, 40, 45, 70, 30)("rich").ok
-    assert [line.split(":")[0] for line in told[:6]] == [
-        "soft",
-        "firm",
-        "default",
-        "hard_after_20_h",
-        "hard_after_8_h",
-        "prototype",
-    ]
+    soft, hard, theirs = (38.0, 1700.0), (50.0, 1000.0), (1.0, 1.0)
+    best = waiting(soft, soft, (40, 1490), hard, hard, theirs)("main")
+    assert (best.figures["default_best_from"], best.figures["default_best_to"]) == (49, 105)
+    assert best.ok
+    assert not waiting(soft, soft, (40, 1510), hard, hard, theirs)("main").ok
+    assert waiting(soft, soft, (40, 1510), hard, hard, theirs)("rich").ok
+    assert [line.split(":")[0] for line in told[:6]] == [*curve.drains(CELLS["main"]), "prototype"]
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,12 @@ drain that closes its host harder shortens the longest waits of large claims, an
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from itertools import pairwise
 
 from controller.bench.figures import Outcome
-from controller.bench.queue.compare import MOST_CUT, SLOWEST_COUNT, Measured, cost, figures, side_by_side
+from controller.bench.queue.compare import MOST_CUT, WORTH, Measured, figures, side_by_side
 from controller.bench.queue.policies import FirstFit, Promise, Prototype
 from controller.bench.queue.workload import Cell
 from controller.bench.queue.world import Policy as Queue
@@ -22,6 +22,7 @@ from controller.domain.planner import Policy
 MINUTE_MS = 60_000
 NEVER = 1 << 62
 LEAST_SPARED = 0.001
+MOST = 10_000.0
 # Percent of the planned wait, and minutes for each GPU, that a promise is wider than the plan.
 SLACKS = ((0, 0), (25, 30), (50, 60), (100, 120), (200, 240))
 DEFAULT = "default"
@@ -85,7 +86,7 @@ def of_drain(cell: Cell, count: int, seeds: int, told: Told) -> Outcome:
     """What a drain that closes harder gives a Max and takes from a Small, softest first.
 
     Args:
-        cell: the setting; that the default is the knee is a goal in the main one.
+        cell: the setting; that the knee is the default is a goal in the main one.
         count: people in all; each seed gets its share.
         seeds: how many.
         told: gets a line for each drain.
@@ -94,20 +95,44 @@ def of_drain(cell: Cell, count: int, seeds: int, told: Told) -> Outcome:
     queues: dict[str, Queue] = {name: Promise(policy) for name, policy in closing.items()}
     queues["prototype"] = Prototype(cell.turnaround_ms)
     found = _swept(cell, count, seeds, queues, told)
-    costs = {name: found[f"{name}_cost_min"] for name in closing}
-    found["default_above_knee_min"] = round(costs[DEFAULT] - min(costs.values()), 4)
+    waits = {name: (found[f"{name}_mean_min"], found[f"{name}_gpu8_p99_min"]) for name in closing}
+    found["default_best_from"], found["default_best_to"] = best_between(waits.pop(DEFAULT), waits.values())
     shipped = closing[DEFAULT]
     firm, hard = shipped.firm_after_ms // MINUTE_MS, shipped.hard_after_ms // MINUTE_MS
     how = (
         f"cell {cell.name}, {count} requests over {seeds} paired seeds for each drain: never more than soft,"
         f" firm but never hard, the default (firm after {firm} minutes, hard after {hard}), hard at once"
-        " after 20 and after 8 hours; and for the policy's prototype. The knee is the drain of the least"
-        f" cost: everybody's mean wait + {SLOWEST_COUNT} of a Max's 99th percentile"
+        " after 20 and after 8 hours; and for the policy's prototype. The default is the best of the drains"
+        " where from `default_best_from` to `default_best_to` minutes of a Max's 99th percentile are worth"
+        f" one of everybody's mean wait; {WORTH} are the goals' own rate"
     )
     goals: dict[str, tuple[str, float]] = {f"{name}_promises_kept_ratio": ("==", 1.0) for name in closing}
     if cell.name == "main":
-        goals["default_above_knee_min"] = ("==", 0)
+        goals |= {"default_best_from": ("<=", WORTH), "default_best_to": (">=", WORTH)}
     return Outcome(f"queue/curve/drain/{cell.name}", found, goals, how)
+
+
+def best_between(ours: tuple[float, float], others: Iterable[tuple[float, float]]) -> tuple[float, float]:
+    """At which rates of exchange a point of the trade-off is the best: where the curve's knee is.
+
+    Args:
+        ours: everybody's mean wait, and a Max's 99th percentile.
+        others: the curve's other points.
+
+    Returns:
+        from and up to how many minutes of the second that are worth one of the first; from more than up to
+        where it is nowhere the best. `MOST` stands for any number.
+    """
+    least, most = 0.0, MOST
+    for mean, slowest in others:
+        dearer, slower = ours[0] - mean, ours[1] - slowest
+        if dearer <= 0 < slower:
+            least = max(least, slower / -dearer if dearer else MOST)
+        elif slower <= 0 < dearer:
+            most = min(most, -slower / dearer)
+        elif dearer > 0:
+            return MOST, 0.0
+    return round(least, 1), round(most, 1)
 
 
 def drains(cell: Cell) -> dict[str, Policy]:
@@ -147,7 +172,8 @@ def _at(promised: list[Measured], fitted: list[Measured]) -> dict[str, float]:
     ]
     return {name: all_of[name] for name in MOVED} | {
         "promised_wait_p50_min": round(statistics.median(ahead), 1),
-        "cost_min": round(statistics.fmean(map(cost, promised)), 1),
+        "mean_min": round(statistics.fmean(one.mean_of_all for one in promised), 1),
+        "gpu8_p99_min": round(statistics.fmean(one.p99(8) for one in promised), 1),
     }
 
 
