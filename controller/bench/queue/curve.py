@@ -15,12 +15,11 @@ from itertools import pairwise
 from controller.bench.figures import Outcome
 from controller.bench.queue.compare import MOST_CUT, WORTH, Measured, figures, side_by_side
 from controller.bench.queue.policies import FirstFit, Promise, Prototype
-from controller.bench.queue.workload import Cell
+from controller.bench.queue.workload import MINUTE_MS, Cell
 from controller.bench.queue.world import Policy as Queue
 from controller.domain.planner import Policy
+from controller.domain.planner.timeline import NEVER
 
-MINUTE_MS = 60_000
-NEVER = 1 << 62
 LEAST_SPARED = 0.001
 MOST = 10_000.0
 # Percent of the planned wait, and minutes for each GPU, that a promise is wider than the plan.
