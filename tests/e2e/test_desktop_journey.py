@@ -11,6 +11,7 @@ import pytest
 from desktop_kit import (
     SHOTS,
     InjectedWallet,
+    complaints,
     end_session,
     fill,
     open_terminal,
@@ -44,7 +45,7 @@ def visitor(chromium: Browser, platform: Platform) -> Iterator[BrowserContext]:
     context.on("weberror", lambda e: said.append(str(e.error)))
     yield context
     context.close()
-    assert said == []
+    assert complaints(said) == []
 
 
 def top_up(page: Page, picture: str) -> None:

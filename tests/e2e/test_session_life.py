@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from desktop_kit import (
+    complaints,
     end_session,
     fill,
     open_terminal,
@@ -41,8 +42,7 @@ def visitor(chromium: Browser, platform: Platform) -> Iterator[BrowserContext]:
     context.on("weberror", lambda e: said.append(str(e.error)))
     yield context
     context.close()
-    # Networks of other tests come and go on the same machine.
-    assert [text for text in said if "ERR_NETWORK_CHANGED" not in text] == []
+    assert complaints(said) == []
 
 
 @pytest.fixture(scope="module")
