@@ -23,14 +23,6 @@ SHOTS = Path(__file__).resolve().parents[1] / ".out" / "e2e"
 START_MS = 120_000
 Colour = tuple[int, int, int]
 TERMINAL: Colour = (0x10, 0x13, 0x1F)
-# Networks of other tests come and go on the same machine; noVNC says the second where the desktop's last
-# bytes arrive while it is closing its connection.
-HARMLESS = ("ERR_NETWORK_CHANGED", "Got data while in an invalid state")
-
-
-def complaints(said: list[str]) -> list[str]:
-    """What of the console's errors tells of a fault."""
-    return [text for text in said if not any(one in text for one in HARMLESS)]
 
 
 def shot(page: Page, name: str) -> None:

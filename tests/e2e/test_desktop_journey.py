@@ -11,7 +11,6 @@ import pytest
 from desktop_kit import (
     SHOTS,
     InjectedWallet,
-    complaints,
     end_session,
     fill,
     open_terminal,
@@ -45,7 +44,7 @@ def visitor(chromium: Browser, platform: Platform) -> Iterator[BrowserContext]:
     context.on("weberror", lambda e: said.append(str(e.error)))
     yield context
     context.close()
-    assert complaints(said) == []
+    assert said == []
 
 
 def top_up(page: Page, picture: str) -> None:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from desktop_kit import (
-    complaints,
     end_session,
     fill,
     open_terminal,
@@ -42,7 +41,8 @@ def visitor(chromium: Browser, platform: Platform) -> Iterator[BrowserContext]:
     context.on("weberror", lambda e: said.append(str(e.error)))
     yield context
     context.close()
-    assert complaints(said) == []
+    # Networks of other tests come and go on the same machine.
+    assert [text for text in said if "ERR_NETWORK_CHANGED" not in text] == []
 
 
 @pytest.fixture(scope="module")
