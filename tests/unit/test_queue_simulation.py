@@ -156,13 +156,15 @@ def test_other_cells_are_held_against_a_prototype_on_the_same_people():
     outcome = compare.run(CELLS["rich"], 300, 1, told.append)
     assert outcome.goals.keys() == {"promises_kept_ratio", "promises_moved"}
     assert [line.split()[2] for line in told] == ["Promise", "FirstFit", "Prototype", "StrictFifo"]
-    found = {"prototype_gpu8_p99_ratio": 0.6, "prototype_cut_ratio": 0.003, "gain_min_interval": 1.5}
-    for name in compare.PROTOTYPED:
-        goals = compare.goals(CELLS[name], compare.ENOUGH, found)
-        assert goals["gpu8_p99_ratio"] == ("<=", 0.6)
-        assert goals["cut_ratio"] == ("<=", 0.003)
-        assert goals["gain_min"] == (">=", -1.5)
-    assert "gain_min" not in compare.goals(CELLS["main"], compare.ENOUGH, found)
+    found = {"gpu8_p99_ratio_interval": 0.1, "gpu1_mean_extra_min_interval": 2.0}
+    for name in compare.REACHED:
+        goals = compare.goals(CELLS[name], compare.REACHED_AT, found)
+        ratio, extra, cut = compare.REACHED[name]
+        assert goals["gpu8_p99_ratio"] == ("<=", pytest.approx(ratio + 0.1))
+        assert goals["gpu1_mean_extra_min"] == ("<=", extra + 2)
+        assert goals["cut_ratio"] == ("<=", cut)
+        assert goals["gain_min"] == (">=", 0)
+    assert "gain_min" not in compare.goals(CELLS["main"], compare.REACHED_AT, found)
 
 
 def measured(small_min: float, max_min: float) -> compare.Measured:

@@ -18,9 +18,18 @@ from controller.domain.planner import Policy as Promises
 SETTLED = 1_000_000  # below so many requests first-fit's own 99th percentile still wanders
 MOST_CUT = 0.005
 STRICT_REQUESTS = 20_000  # strict FIFO's queue only grows
-# In these cells the policy's prototype queues the same people, and is what has to be reached.
-PROTOTYPED = ("load-0.90", "load-0.98", "rich", "8-hosts", "no-top-ups", "many-max")
-ENOUGH = 100_000  # below so many requests waits wander too far to be judged beside a prototype's
+# What the policy's prototype reached at 10^5 requests in the other cells: the 99th percentile of a Max against
+# first-fit's, the minutes more that a Small waits on average, and the ratio of sessions cut. Those were people
+# of its own; in these cells it queues ours too.
+REACHED = {
+    "load-0.90": (0.48, 2, 0.0029),
+    "load-0.98": (0.32, 27, 0.0042),
+    "rich": (0.51, 6, 0.0007),
+    "8-hosts": (0.57, 2, 0.0016),
+    "no-top-ups": (0.25, 24, 0.0002),
+    "many-max": (0.70, -2, 0.0026),
+}
+REACHED_AT = 100_000
 # So many minutes less for the slowest hundredth of the Max claims are worth one more for everybody: the main
 # cell's goals spend 20 minutes of a Small's wait on 55 % of the 4 054 that first-fit lets such a Max wait.
 WORTH = 100
@@ -81,7 +90,7 @@ def run(cell: Cell, count: int, seeds: int, told: Told) -> Outcome:
         told: gets a line for each simulation.
     """
     policies: list[Policy] = [Promise(Promises(turnaround_ms=cell.turnaround_ms)), FirstFit()]
-    if cell.name in PROTOTYPED:
+    if cell.name in REACHED:
         policies.append(Prototype(cell.turnaround_ms))
     each = count // seeds
     jobs: list[Job] = [(cell, each, seed, policy) for seed in range(1, seeds + 1) for policy in policies]
@@ -187,16 +196,12 @@ def _interval(values: list[float]) -> float:
 def goals(cell: Cell, count: int, found: dict[str, float]) -> dict[str, tuple[str, float]]:
     """What must be reached: in the main cell design's figures, in others what the prototype does, or better.
 
-    A Max's wait and a Small's are paid from one purse: a Small may wait longer than under the prototype
-    where the waits of all come to no more (`gain_min`), as far as the seeds can tell.
+    The prototype counts twice: by what it reached once, and by what it does on the same people, where all
+    waits together must come to no more than its.
     """
     always: dict[str, tuple[str, float]] = {"promises_kept_ratio": ("==", 1.0), "promises_moved": ("==", 0)}
-    if cell.name in PROTOTYPED and count >= ENOUGH:
-        return always | {
-            "gpu8_p99_ratio": ("<=", found["prototype_gpu8_p99_ratio"]),
-            "cut_ratio": ("<=", found["prototype_cut_ratio"]),
-            "gain_min": (">=", -found["gain_min_interval"]),
-        }
+    if cell.name in REACHED and count >= REACHED_AT:
+        return always | _as_good_as(REACHED[cell.name], found) | {"gain_min": (">=", 0)}
     if cell.name != "main":
         return always
     always["cut_ratio"] = ("<=", MOST_CUT)
@@ -206,6 +211,16 @@ def goals(cell: Cell, count: int, found: dict[str, float]) -> dict[str, tuple[st
         "gpu8_p99_ratio": ("<=", 0.45),
         "gpu1_mean_extra_min": ("<=", 20),
         "utilisation_delta": (">=", -0.005),
+    }
+
+
+def _as_good_as(reached: tuple[float, float, float], found: dict[str, float]) -> dict[str, tuple[str, float]]:
+    """A prototype's figures as goals; waits wander at 10^5 requests: wider by the interval found."""
+    ratio, extra, cut = reached
+    return {
+        "gpu8_p99_ratio": ("<=", round(ratio + found["gpu8_p99_ratio_interval"], 4)),
+        "gpu1_mean_extra_min": ("<=", round(extra + found["gpu1_mean_extra_min_interval"], 4)),
+        "cut_ratio": ("<=", cut),
     }
 
 
