@@ -18,9 +18,9 @@ from controller.domain.planner import Policy as Promises
 SETTLED = 1_000_000  # below so many requests first-fit's own 99th percentile still wanders
 MOST_CUT = 0.005
 STRICT_REQUESTS = 20_000  # strict FIFO's queue only grows
-# What the policy's prototype reached at 10^5 requests in the other cells: the 99th percentile of a Max against
-# first-fit's, the minutes more that a Small waits on average, and the ratio of sessions cut. Those were people
-# of its own; in these cells it queues ours too.
+# What the policy's prototype reached at 10^5 requests in the other cells: the 99th percentile of a Max
+# against first-fit's, the minutes more that a Small waits on average, and the ratio of sessions cut. Those
+# were people of its own; in these cells it queues ours too.
 REACHED = {
     "load-0.90": (0.48, 2, 0.0029),
     "load-0.98": (0.32, 27, 0.0042),
