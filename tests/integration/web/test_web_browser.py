@@ -268,3 +268,47 @@ def test_keyboard_alone_reaches_the_launch_button(visitor: BrowserContext, site:
     page.locator("#profile-small").focus()
     page.keyboard.press("ArrowRight")
     assert page.evaluate("document.activeElement.id") == "profile-medium"
+
+
+# A desktop whose first picture is still being decoded when the second arrives: noVNC puts the second off.
+SLOW_PICTURE = """async (ticket) => {
+  const canvas = Object.assign(document.createElement("canvas"), { width: 64, height: 64 });
+  canvas.getContext("2d").fillRect(0, 0, 64, 64);
+  const jpeg = [...atob(canvas.toDataURL("image/jpeg").split(",")[1])].map((c) => c.charCodeAt(0));
+  const picture = [0, 0, 0, 1, 0, 0, 0, 0, 0, 64, 0, 64, 0, 0, 0, 21, ...jpeg];
+  const init = [0, 64, 0, 64, 32, 24, 0, 1, 0, 255, 0, 255, 0, 255, 16, 8, 0, 0, 0, 0, 0, 0, 0, 1, 120];
+  let sent;
+  const pictures = new Promise((done, late) => { sent = done; setTimeout(late, 10_000, "no picture was asked for"); });
+  globalThis.WebSocket = class {
+    static CONNECTING = 0; static OPEN = 1; static CLOSING = 2; static CLOSED = 3;
+    readyState = 1; protocol = ""; binaryType = ""; onopen = null; onmessage = null; onerror = null; onclose = null;
+    answers = [[1, 1], [0, 0, 0, 0], init];
+    constructor() { setTimeout(() => { this.onopen(); this.say([..."RFB 003.008\\n"].map((c) => c.charCodeAt(0))); }); }
+    say(bytes) { setTimeout(() => this.onmessage({ data: new Uint8Array(bytes).buffer })); }
+    send(data) {
+      if (this.answers.length) this.say(this.answers.shift());
+      else if (!this.shown && (this.shown = true)) {
+        this.say([...picture, ...picture]);
+        setTimeout(sent);
+      }
+    }
+    close() { this.readyState = 3; setTimeout(() => this.onclose({ code: 1000 }), 200); }
+  };
+  const { openStream } = await import("/static/js/desktop/stream.js");
+  const nothing = () => {};
+  const stream = openStream(ticket, document.body, {}, { link: nothing, gone: nothing, taken: nothing });
+  await pictures;
+  stream.stop();
+  await new Promise((done) => setTimeout(done, 500));
+  return document.body.querySelector("canvas") === null;
+}"""
+
+
+def test_leaving_while_a_picture_is_drawn_is_no_fault(visitor: BrowserContext, site: Running) -> None:
+    page = visitor.new_page()
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.goto(f"{site.origin}/launch")
+    page.route("**/a-ticket", lambda route: route.fulfill(json={"gateway_url": "ws://x/", "ticket": "t"}))
+    assert page.evaluate(SLOW_PICTURE, "/a-ticket")
+    assert said == []

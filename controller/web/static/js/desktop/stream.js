@@ -6,6 +6,13 @@ import { pause } from "../dom.js";
 const BACK_OFF_MS = [200, 500, 1000, 2000, 4000, 8000];
 const GONE = new Set(["wrong_state", "not_found", "sign_in_needed"]);
 
+/** noVNC takes up again what it put off while it drew a picture, even when the connection has been let go since. */
+class Screen extends RFB {
+  _handleMessage() {
+    if (["connecting", "connected"].includes(this._rfbConnectionState)) super._handleMessage();
+  }
+}
+
 /**
  * Open the stream into `screen`; `on.link` hears "connecting", "on", "off", `on.gone` that there is nothing to show,
  * `on.taken` that another tab works there now. `as` says which tab asks, and whether it only looks.
@@ -33,7 +40,7 @@ export function openStream(ticketPath, screen, as, on) {
   }
 
   function show(url, ticket) {
-    const rfb = new RFB(screen, url, { wsProtocols: ["binary", `ticket.${ticket}`] });
+    const rfb = new Screen(screen, url, { wsProtocols: ["binary", `ticket.${ticket}`] });
     rfb.scaleViewport = true;
     rfb.viewOnly = as.view_only;
     rfb.resizeSession = stream.fit && !as.view_only;
