@@ -142,6 +142,29 @@ def test_a_promise_goes_ahead_of_a_drain_and_the_host_is_drained_all_the_same():
     assert decide(**asked, claims=[max_, promised, newcomer], ahead_of_drain=0).drained_for is None
 
 
+def crowd(host: str, left: int) -> list[Running]:
+    """Eight sessions of one GPU each that may all stay as long."""
+    return [Running(f"{host}{n}", host, 1, left, left) for n in range(8)]
+
+
+def test_the_host_is_drained_that_will_probably_be_empty_first():
+    alone = Running("alone", "b", 8, 12 * HOUR, 12 * HOUR)
+    waits = Waiting("max", 8, -2 * HOUR, HOUR, promise=20 * HOUR)
+    decided = decide(sessions=[*crowd("a", 10 * HOUR), alone], claims=[waits])
+    assert (decided.drained_for, decided.slots["max"]) == ("max", Slot("b", 12 * HOUR, HOUR))
+    soon = replace(waits, promise=11 * HOUR)
+    assert decide(sessions=[*crowd("a", 10 * HOUR), alone], claims=[soon]).slots["max"].host == "a"
+    young = replace(waits, arrived=0)
+    assert decide(sessions=[*crowd("a", 10 * HOUR), alone], claims=[young]).slots["max"].host == "a"
+
+
+@pytest.mark.parametrize(("left", "moves"), [(9, False), (7, False), (5, True)])
+def test_a_drain_moves_only_to_a_host_that_will_be_empty_much_sooner(left, moves):
+    begun = Waiting("max", 8, -2 * HOUR, HOUR, promise=20 * HOUR, slot=Slot("a", 10 * HOUR, HOUR))
+    sessions = [*crowd("a", 10 * HOUR), *crowd("b", left * HOUR)]
+    assert decide(sessions=sessions, claims=[begun]).slots["max"].host == ("b" if moves else "a")
+
+
 def test_a_lost_host_leaves_the_other_promises_alone():
     claims = [
         Waiting("x", 8, 0, HOUR, promise=3 * HOUR, slot=Slot("a", 2 * HOUR, HOUR)),

@@ -72,25 +72,31 @@ class Promise:
 
 
 @dataclass(frozen=True)
-class _OneSlack(Promises):
-    """A promise's slack is the same for every size."""
+class _Earliest(Promises):
+    """A promise's slack is the same for every size; the host that is planned first is drained."""
 
     def slack(self, wait_ms: int, gpus: int) -> int:
         """As of a claim of one GPU."""
         del gpus
         return super().slack(wait_ms, 1)
 
+    def drain_wait(self, likely_ms: float, planned_ms: int, *, stays: bool) -> float:
+        """By the plan alone, chosen again at each event."""
+        del likely_ms, stays
+        return planned_ms
+
 
 class Prototype(Promise):
     """The planner under the rules of the policy's prototype.
 
-    An hour of slack for every size; a host is drained for 4 GPUs after 15 hours; a drain shuts its host after
-    20 hours and not before, and is given up where a claim would have to go ahead of it.
+    An hour of slack for every size; the host that is planned first is drained, for 4 GPUs after 15 hours; a
+    drain shuts its host after 20 hours and not before, and is given up where a claim would have to go ahead
+    of it.
     """
 
     def __init__(self, turnaround_ms: int) -> None:
         """Args: how long GPUs take from one session to the next."""
-        rules = _OneSlack(
+        rules = _Earliest(
             drain_after_ms=((8, HOUR_MS), (4, 15 * HOUR_MS)),
             firm_after_ms=20 * HOUR_MS,
             hard_after_ms=20 * HOUR_MS,

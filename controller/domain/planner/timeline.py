@@ -7,7 +7,7 @@ that order, so that most of them are never looked at.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 
 NEVER = 1 << 62
@@ -146,14 +146,27 @@ class Board:
             name, before = self._names[place], best + (place < found)
             if shut.get(name, 0) >= before:
                 continue
-            line = self.hosts[name]
-            if name in shut:
-                line = line.copy()
-                line.close(line.times[0], shut[name])
-            start = line.earliest(gpus, length, before, instant)
+            start = self._line(name, shut.get(name, 0)).earliest(gpus, length, before, instant)
             if start is not None:
                 best, found = start, place
         return None if found < 0 else (self._names[found], best)
+
+    def earliest_of_each(
+        self, gpus: int, length: int, latest: int, shut: Mapping[str, int]
+    ) -> Iterator[tuple[str, int]]:
+        """As `earliest`, of every host that has such room."""
+        for name in self._names:
+            start = self._line(name, shut.get(name, 0)).earliest(gpus, length, latest + 1)
+            if start is not None:
+                yield name, start
+
+    def _line(self, name: str, shut: int) -> Timeline:
+        """A host's timeline, with nothing free before `shut`."""
+        line = self.hosts[name]
+        if shut:
+            line = line.copy()
+            line.close(line.times[0], shut)
+        return line
 
     def free_now(self, host: str) -> int:
         """How many GPUs of a host are free at this instant."""

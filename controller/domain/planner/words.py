@@ -21,7 +21,9 @@ class Policy:
     `drain_after_ms` says from which wait on a claim of so many GPUs has a host drained for it: others start
     there only if they are through before its planned start; from `firm_after_ms` on within `firm_share` of
     the time until then, as sessions mostly end long before they must; from `hard_after_ms` on nobody does.
-    Before a drain is given up for a promise, so many claims are planned ahead of it (`ahead_of_drain`).
+    It is the host where the claim will probably start first; the drain only moves to one that takes less than
+    `drain_stays_share` of the time. Before a drain is given up for a promise, so many claims are planned
+    ahead of it (`ahead_of_drain`).
 
     A bounded start is offered for `least_guarantee_ms` and `least_guarantee_share` of the paid time at
     least. `extend_ms` is the stretch an expiring guarantee gets where the whole balance does not fit.
@@ -35,6 +37,7 @@ class Policy:
     firm_after_ms: int = 800 * MINUTE_MS
     firm_share: float = 0.4
     hard_after_ms: int = 1_600 * MINUTE_MS
+    drain_stays_share: float = 0.6
     ahead_of_drain: int = 6
     least_guarantee_ms: int = 60 * MINUTE_MS
     least_guarantee_share: float = 0.5
@@ -45,6 +48,17 @@ class Policy:
     def slack(self, wait_ms: int, gpus: int) -> int:
         """How much later than planned a claim of so many GPUs is promised to start, in ms."""
         return int(self.slack_share * wait_ms) + self.slack_ms * gpus
+
+    def drain_wait(self, likely_ms: float, planned_ms: int, *, stays: bool) -> float:
+        """The wait by which the host to be drained is chosen: the shortest one.
+
+        Args:
+            likely_ms: how long it will probably take until the host has enough GPUs free.
+            planned_ms: how long at most.
+            stays: whether the claim's place was there already.
+        """
+        del planned_ms
+        return likely_ms * (self.drain_stays_share if stays else 1)
 
 
 @dataclass(frozen=True, slots=True)
