@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from controller.bench.queue.policies import PROTOTYPE
 from controller.domain.planner import Decision, Host, Policy, Running, Slot, Waiting, plan
 
 MIN = 60_000
@@ -143,26 +144,61 @@ def test_a_promise_goes_ahead_of_a_drain_and_the_host_is_drained_all_the_same():
 
 
 def crowd(host: str, left: int) -> list[Running]:
-    """Eight sessions of one GPU each that may all stay as long."""
-    return [Running(f"{host}{n}", host, 1, left, left) for n in range(8)]
+    """Eight sessions of one GPU each that may all stay about as long."""
+    return [Running(f"{host}{n}", host, 1, left - n, left - n) for n in range(8)]
+
+
+ALONE = Running("alone", "b", 8, 12 * HOUR, 12 * HOUR)
+PATIENT = Waiting("max", 8, -2 * HOUR, HOUR, promise=20 * HOUR)
 
 
 def test_the_host_is_drained_that_will_probably_be_empty_first():
-    alone = Running("alone", "b", 8, 12 * HOUR, 12 * HOUR)
-    waits = Waiting("max", 8, -2 * HOUR, HOUR, promise=20 * HOUR)
-    decided = decide(sessions=[*crowd("a", 10 * HOUR), alone], claims=[waits])
+    sessions = [*crowd("a", 10 * HOUR), ALONE]
+    decided = decide(sessions=sessions, claims=[PATIENT])
     assert (decided.drained_for, decided.slots["max"]) == ("max", Slot("b", 12 * HOUR, HOUR))
-    soon = replace(waits, promise=11 * HOUR)
-    assert decide(sessions=[*crowd("a", 10 * HOUR), alone], claims=[soon]).slots["max"].host == "a"
-    young = replace(waits, arrived=0)
-    assert decide(sessions=[*crowd("a", 10 * HOUR), alone], claims=[young]).slots["max"].host == "a"
+    assert decide(sessions=sessions, claims=[replace(PATIENT, promise=11 * HOUR)]).slots["max"].host == "a"
+    assert decide(sessions=sessions, claims=[replace(PATIENT, arrived=0)]).slots["max"].host == "a"
+
+
+def test_the_prototype_drains_the_host_that_is_planned_first():
+    sessions = [*crowd("a", 10 * HOUR), ALONE]
+    assert plan(0, TWO_HOSTS, sessions, [PATIENT], policy=PROTOTYPE).slots["max"].host == "a"
+
+
+def test_a_claim_that_is_drained_for_at_once_is_promised_the_earliest_place():
+    sessions = [*crowd("a", 10 * HOUR), ALONE]
+    decided = decide(sessions=sessions, claims=[replace(PATIENT, promise=None)])
+    assert (decided.drained_for, decided.slots["max"].host) == ("max", "a")
 
 
 @pytest.mark.parametrize(("left", "moves"), [(9, False), (7, False), (5, True)])
-def test_a_drain_moves_only_to_a_host_that_will_be_empty_much_sooner(left, moves):
-    begun = Waiting("max", 8, -2 * HOUR, HOUR, promise=20 * HOUR, slot=Slot("a", 10 * HOUR, HOUR))
+def test_the_place_of_a_claim_moves_only_to_a_host_that_will_be_empty_much_sooner(left, moves):
+    placed = replace(PATIENT, slot=Slot("a", 10 * HOUR, HOUR))
     sessions = [*crowd("a", 10 * HOUR), *crowd("b", left * HOUR)]
-    assert decide(sessions=sessions, claims=[begun]).slots["max"].host == ("b" if moves else "a")
+    assert decide(sessions=sessions, claims=[placed]).slots["max"].host == ("b" if moves else "a")
+
+
+def test_a_host_where_a_promise_goes_ahead_is_not_the_first_to_be_empty():
+    soon = Running("soon", "a", 1, HOUR, HOUR)
+    later = Running("later", "b", 8, 3 * HOUR, 3 * HOUR)
+    ahead = Waiting("ahead", 8, -HOUR, 12 * HOUR, promise=HOUR)
+    decided = decide(sessions=[soon, later], claims=[PATIENT, ahead])
+    assert decided.drained_for == "max"
+    assert (decided.slots["ahead"].host, decided.slots["max"].host) == ("a", "b")
+
+
+def test_a_top_up_that_makes_a_host_full_for_long_moves_the_drain_at_once():
+    topped_up = replace(ALONE, bound=50 * HOUR)
+    decided = plan(
+        0,
+        TWO_HOSTS,
+        [*crowd("a", 10 * HOUR), topped_up],
+        [replace(PATIENT, promise=60 * HOUR, slot=Slot("b", 12 * HOUR, HOUR))],
+        policy=Policy(),
+        topped_up={"alone"},
+    )
+    assert decided.stays == {"alone": 50 * HOUR}
+    assert (decided.drained_for, decided.slots["max"].host) == ("max", "a")
 
 
 def test_a_lost_host_leaves_the_other_promises_alone():

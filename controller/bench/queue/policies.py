@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from controller.bench.queue.world import World
 from controller.domain.placement import FreeHost
@@ -86,6 +86,14 @@ class _Earliest(Promises):
         return planned_ms
 
 
+PROTOTYPE = _Earliest(
+    drain_after_ms=((8, HOUR_MS), (4, 15 * HOUR_MS)),
+    firm_after_ms=20 * HOUR_MS,
+    hard_after_ms=20 * HOUR_MS,
+    ahead_of_drain=0,
+)
+
+
 class Prototype(Promise):
     """The planner under the rules of the policy's prototype.
 
@@ -96,14 +104,7 @@ class Prototype(Promise):
 
     def __init__(self, turnaround_ms: int) -> None:
         """Args: how long GPUs take from one session to the next."""
-        rules = _Earliest(
-            drain_after_ms=((8, HOUR_MS), (4, 15 * HOUR_MS)),
-            firm_after_ms=20 * HOUR_MS,
-            hard_after_ms=20 * HOUR_MS,
-            ahead_of_drain=0,
-            turnaround_ms=turnaround_ms,
-        )
-        super().__init__(rules)
+        super().__init__(replace(PROTOTYPE, turnaround_ms=turnaround_ms))
 
 
 class FirstFit:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from controller.domain.gpu_models import suits, unsuited
-from controller.domain.planner.likely import likely_free
+from controller.domain.planner.likely import SHARE, likely_free
 from controller.domain.planner.timeline import NEVER, Board, Timeline
 from controller.domain.planner.words import Decision, Host, Policy, Running, Slot, Waiting
 
@@ -45,7 +45,6 @@ class Planning:
         self.decision = Decision()
         self.base = self._taken(hosts)
         self.drained = self._due_a_drain()
-        self._likely_free: dict[str, float] = {}  # for the drained claim, by host
         self.slots: Slots = {}
         self.full = self.base
         self._plan()
@@ -134,7 +133,10 @@ class Planning:
         for claim in order:
             if claim.id in slots:
                 continue
-            found = self._place(board, claim)
+            if claim is self.drained and claim.id in self.promises:
+                found = self._to_drain(base, board, claim)
+            else:
+                found = self._earliest(board, claim, claim.length, self._latest(claim))
             if found is None or not self._put(board, claim, found):
                 return claim
             slots[claim.id] = found
@@ -142,32 +144,22 @@ class Planning:
         self.full = self._board_of(slots) if self.firm else board
         return None
 
-    def _place(self, board: Board, claim: Waiting) -> Slot | None:
-        if claim is self.drained:
-            return self._to_drain(board, claim)
-        return self._earliest(board, claim, claim.length, self._latest(claim))
+    def _to_drain(self, base: Board, board: Board, claim: Waiting) -> Slot | None:
+        """The host where the claim will probably start first; it keeps its place rather than win little."""
+        length, shut = claim.length + self.turnaround, self._shut(claim)
+        emptied = dict(base.earliest_of_each(claim.gpus, length, NEVER - 1, shut))
+        rooms = board.earliest_of_each(claim.gpus, length, self._latest(claim), shut)
 
-    def _to_drain(self, board: Board, claim: Waiting) -> Slot | None:
-        """Where the claim will probably start first; a drain that has begun does not move for little."""
-        rooms = board.earliest_of_each(
-            claim.gpus, claim.length + self.turnaround, self._latest(claim), self._shut(claim)
-        )
-        found = min(rooms, key=lambda room: (self._drain_wait(claim, *room), room[1]), default=None)
+        def wait(room: tuple[str, int]) -> tuple[float, int]:
+            host, start = room
+            freed = base.hosts[host].freed(claim.gpus)
+            # Whoever is planned there before the claim also goes long before it must.
+            likely = likely_free(*freed) + (start - emptied[host]) / SHARE
+            stays = claim.slot is not None and claim.slot.host == host
+            return self.policy.drain_wait(likely, start - self.now, stays=stays), start
+
+        found = min(rooms, key=wait, default=None)
         return found and Slot(*found, claim.length)
-
-    def _drain_wait(self, claim: Waiting, host: str, start: int) -> float:
-        if start <= self.now:
-            return 0
-        if host not in self._likely_free:
-            left = [
-                (max(self.until[session.id] - self.now, 0), session.gpus)
-                for session in self.sessions
-                if session.host == host
-            ]
-            self._likely_free[host] = likely_free(self.base.free_now(host), claim.gpus, left)
-        planned = start - self.now
-        stays = claim.slot is not None and claim.slot.host == host
-        return self.policy.drain_wait(self._likely_free[host] or planned, planned, stays=stays)
 
     def _shut(self, claim: Waiting) -> dict[str, int]:
         """Hosts that a claim must not be planned on, and until when."""

@@ -59,6 +59,12 @@ class Timeline:
                 return start
         return None
 
+    def freed(self, gpus: int) -> tuple[int, tuple[tuple[int, int], ...]]:
+        """How many GPUs are missing now to `gpus`, and after how many ms how many more become free."""
+        times, free = self.times, self.free
+        steps = ((times[i] - times[0], free[i] - free[i - 1]) for i in range(1, len(times)))
+        return gpus - free[0], tuple((after, more) for after, more in steps if more > 0)
+
     def room(self, start: int, gpus: int) -> int:
         """Until when `gpus` stay free from `start` on; `start` itself where they are not free then."""
         times, free = self.times, self.free
@@ -156,6 +162,8 @@ class Board:
     ) -> Iterator[tuple[str, int]]:
         """As `earliest`, of every host that has such room."""
         for name in self._names:
+            if shut.get(name, 0) > latest:
+                continue
             start = self._line(name, shut.get(name, 0)).earliest(gpus, length, latest + 1)
             if start is not None:
                 yield name, start

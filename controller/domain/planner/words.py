@@ -21,7 +21,7 @@ class Policy:
     `drain_after_ms` says from which wait on a claim of so many GPUs has a host drained for it: others start
     there only if they are through before its planned start; from `firm_after_ms` on within `firm_share` of
     the time until then, as sessions mostly end long before they must; from `hard_after_ms` on nobody does.
-    It is the host where the claim will probably start first; the drain only moves to one that takes less than
+    It is the host where the claim will probably start first; its place only moves to one that takes less than
     `drain_stays_share` of the time. Before a drain is given up for a promise, so many claims are planned
     ahead of it (`ahead_of_drain`).
 
@@ -53,9 +53,9 @@ class Policy:
         """The wait by which the host to be drained is chosen: the shortest one.
 
         Args:
-            likely_ms: how long it will probably take until the host has enough GPUs free.
+            likely_ms: how long it will take on average until the host has enough GPUs free.
             planned_ms: how long at most.
-            stays: whether the claim's place was there already.
+            stays: whether the claim's place was on that host in the last plan.
         """
         del planned_ms
         return likely_ms * (self.drain_stays_share if stays else 1)

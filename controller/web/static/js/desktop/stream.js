@@ -6,7 +6,10 @@ import { pause } from "../dom.js";
 const BACK_OFF_MS = [200, 500, 1000, 2000, 4000, 8000];
 const GONE = new Set(["wrong_state", "not_found", "sign_in_needed"]);
 
-/** noVNC takes up again what it put off while it drew a picture, even when the connection has been let go since. */
+/**
+ * noVNC takes up again what it put off while it drew a picture, even when the connection has been let go since.
+ * The two names are its own and not public: look here when its version in the lock changes.
+ */
 class Screen extends RFB {
   _handleMessage() {
     if (["connecting", "connected"].includes(this._rfbConnectionState)) super._handleMessage();
