@@ -58,8 +58,12 @@ def wait_for_pixels(
 def wait_for_desktop(page: Page) -> None:
     """The desktop page is there, its stream is connected, and the desktop is painted on the canvas."""
     page.wait_for_url("**/desktop/*", timeout=START_MS)
-    expect(page.locator("#link")).to_have_attribute("data-state", "on", timeout=30_000)
-    expect(page.locator("#veil")).to_be_hidden()
+    try:
+        expect(page.locator("#link")).to_have_attribute("data-state", "on", timeout=30_000)
+        expect(page.locator("#veil")).to_be_hidden()
+    except AssertionError as error:
+        shot(page, "no-desktop")
+        raise AssertionError(f"the page says: {page.locator('#veil').inner_text()}") from error
     wait_for_pixels(page, "a painted desktop", painted)
 
 

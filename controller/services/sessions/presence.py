@@ -86,7 +86,7 @@ def stream(deps: Deps, wallet: str, session_id: str, tab: Tab = PROGRAM) -> Stre
     with deps.database.begin() as db:
         row = life.lock(db, session_id, wallet)
         if row.state not in lifecycle.UP or row.kind != "desktop":
-            raise WrongState(state=row.state)
+            raise _wrong_state(row)
         _must_have(row, tab)
         life.keep(row, lifecycle.opened(life.life_of(row), deps.clock.now_ms()))
         if tab.looks:
@@ -125,12 +125,19 @@ def _step(
         try:
             change = step(life.life_of(row), deps.clock.now_ms())
         except lifecycle.NotPossible as error:
-            raise WrongState(state=row.state) from error
+            raise _wrong_state(row) from error
         first(row)
         db.add(row)
         if change:
             life.write(db, row, change)
         return view(db, row)
+
+
+def _wrong_state(row: GpuSession) -> WrongState:
+    """What its owner is told who comes too early, or too late."""
+    if row.end_reason and row.state not in lifecycle.UP:
+        return WrongState(f"This session is over: {row.end_reason}.", state=row.state)
+    return WrongState(state=row.state)
 
 
 def _must_have(row: GpuSession, tab: Tab) -> None:

@@ -97,6 +97,17 @@ def test_each_call_in_each_state_twice_from_its_owner_and_from_another(platform,
         assert (row(platform), money(platform)) == after, f"{verb} again changed something"
 
 
+@pytest.mark.parametrize(
+    ("state", "told"), [("queued", "not in a state"), ("ended", "over: ended by you"), ("failed", "over: ")]
+)
+def test_who_comes_too_early_or_too_late_is_told_why(platform, state, told):
+    session = brought_to(platform, state)
+    with pytest.raises(WrongState, match=told):
+        sessions.attach(platform.deps, WALLET, session)
+    with pytest.raises(WrongState, match=told):
+        sessions.stream(platform.deps, WALLET, session)
+
+
 def test_whatever_the_order_one_end_one_bill_to_one_instant(platform):
     """A page's last words, each sent twice, arrive at one instant in any order; the stop comes later."""
     for order in itertools.permutations(("heartbeat", "detach", "close", "end")):

@@ -52,7 +52,7 @@ function snapshots(home, none) {
   if (home && !home.snapshots_most) return [h("h2", {}, "Snapshots"), h("p", { class: "faint" }, "None are kept here: what you delete or overwrite cannot be brought back.")];
   const head = h("div", { class: "row" }, h("h2", {}, "Snapshots"), none ? null : h("button", { class: "button quiet", disabled: home.state !== "live" || Boolean(home.under_way), onclick: take }, "Take one now"));
   const kept = home?.snapshots ?? [];
-  const list = kept.map((one) => h("li", {}, h("span", {}, moment.format(one.created_at_ms), one.why ? h("span", { class: "faint" }, ` ${one.why}`) : null),
+  const list = kept.map((one) => h("li", { "data-snapshot": one.name }, h("span", {}, moment.format(one.created_at_ms), one.why ? h("span", { class: "faint" }, ` ${one.why}`) : null),
     h("button", { class: "link", disabled: home.has_session || home.state !== "live", title: home.has_session ? "End your session first" : null, onclick: () => restore(one) }, "Return to it"),
     h("button", { class: "link", onclick: () => drop(one) }, "Delete")));
   const empty = h("p", { class: "faint" }, "None yet. A snapshot keeps your files as they are now; only what changes later takes room.");

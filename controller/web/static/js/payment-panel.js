@@ -82,7 +82,7 @@ function otherAmount(row, name, blocked) {
     h("label", { for: `amount-${row.rail}` }, `Amount in ${name}`),
     h("div", { class: "hash-row" },
       h("input", { type: "text", inputmode: "decimal", id: `amount-${row.rail}`, name: "amount", autocomplete: "off", spellcheck: "false", value: typed, placeholder: row.minimum_text, "aria-describedby": `buys-${row.rail}`,
-        oninput: (event) => { state.typed[row.rail] = event.target.value; preview(form, row, blocked); } }),
+        oninput: (event) => { state.typed[row.rail] = event.target.value; preview(event.target.form, row, blocked); } }),
       h("button", { class: "button", id: `send-amount-${row.rail}` }, "Send")),
     h("p", { class: "sub", id: `buys-${row.rail}`, "aria-live": "polite" }));
   preview(form, row, blocked);

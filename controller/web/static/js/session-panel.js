@@ -3,7 +3,7 @@ import { at, h, draw, ask, duration, minutes } from "./dom.js";
 import { post } from "./api.js";
 import { endThenFresh, launchClick } from "./claims.js";
 import { doing, draw as redraw, goTo } from "./page.js";
-import { idleTimes } from "./idle-times.js";
+import { choosing, idleTimes } from "./idle-times.js";
 import { picker } from "./profile-picker.js";
 import { queuedPanel } from "./queue-panel.js";
 import { shellPanel } from "./shell-panel.js";
@@ -72,10 +72,10 @@ function running(session) {
 }
 
 /** Its owner may have it ended when nothing happens there; work keeps it, also without a mouse. */
-const idleChoice = (session) => idleTimes("End it by itself when nothing happens there", session.idle_minutes, (minutes) => act("idle", `sessions/${session.id}/idle`, { minutes }));
+const idleChoice = (session) => idleTimes("End it by itself when nothing happens there", session.idle_minutes, (minutes) => act(choosing(minutes), `sessions/${session.id}/idle`, { minutes }));
 
 /** The same for every desktop to come. */
-const idleWish = () => (state.me && state.kind === "desktop" ? idleTimes("End desktops by themselves when nothing happens there", state.me.idle_minutes, (minutes) => act("idle", "idle", { minutes })) : null);
+const idleWish = () => (state.me && state.kind === "desktop" ? idleTimes("End desktops by themselves when nothing happens there", state.me.idle_minutes, (minutes) => act(choosing(minutes), "idle", { minutes })) : null);
 
 /** It started while no page was open: it waits a few minutes for its owner. */
 function unopened(session) {
