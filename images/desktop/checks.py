@@ -22,6 +22,7 @@ SSH_AT = "gpu.example 22022"
 # The picture of the menu button, which alone reaches the panel's left edge.
 MENU_BUTTON, MENU_COLOURS = (16, 30), 12
 WAIT_S = 20
+REPLACED_S = 6  # longer than a program that ends at once is started again
 T = TypeVar("T")
 _TYPED = "/home/axon/typed-by-verify.txt"
 
@@ -149,6 +150,19 @@ def check_jupyterlab(trial: Trial) -> str:
     if found != [200, 403]:
         raise CheckFailed(f"JupyterLab answers {found} with and without its token")
     return "axonos-jupyter starts it and says how to open it; without its token it is shut"
+
+
+def check_replaced(trial: Trial) -> str:
+    """Programs of the desktop that somebody replaced by hand do not take the session with them."""
+    trial.inside("python3", "-", text=inside.REPLACE)
+    until = time.monotonic() + REPLACED_S
+    while time.monotonic() < until:
+        if not trial.running():
+            raise CheckFailed(f"the session ended when programs were replaced: {trial.log()[-300:]}")
+        time.sleep(0.2)
+    if "xsettings" not in trial.inside("xfconf-query", "--list"):
+        raise CheckFailed("nobody serves the desktop's settings after their daemon was replaced")
+    return "settings daemon and window manager were replaced, and the session goes on"
 
 
 def check_end(trial: Trial) -> str:

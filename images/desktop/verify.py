@@ -23,6 +23,7 @@ CHECKS: dict[str, Check] = {
     "terminal": checks.check_terminal,
     "firefox_sandbox": checks.check_firefox,
     "jupyterlab": checks.check_jupyterlab,
+    "replaced": checks.check_replaced,
     "end": checks.check_end,
 }
 

@@ -15,7 +15,7 @@ from browser_fixtures import (
 )
 from browser_kit import Running
 from chainkit import anvil_fixture  # noqa: F401
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 pytestmark = pytest.mark.integration
 
