@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import operator
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 _COMPARE = {"<=": operator.le, ">=": operator.ge, "==": operator.eq}
+Goals = dict[str, tuple[str, float]]
+
+
+def reached(figures: Mapping[str, float], goals: Goals) -> bool:
+    """Whether every goal is reached."""
+    return all(_COMPARE[sign](figures[key], number) for key, (sign, number) in goals.items())
 
 
 @dataclass(frozen=True)
@@ -17,13 +23,13 @@ class Outcome:
 
     name: str
     figures: dict[str, float]
-    goals: dict[str, tuple[str, float]]
+    goals: Goals
     how: str
 
     @property
     def ok(self) -> bool:
         """Whether every goal is reached."""
-        return all(_COMPARE[sign](self.figures[key], number) for key, (sign, number) in self.goals.items())
+        return reached(self.figures, self.goals)
 
     def as_json(self) -> dict[str, Any]:
         """The object to print."""
