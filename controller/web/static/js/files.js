@@ -1,6 +1,7 @@
 // The files page: what the home takes up and costs, its snapshots, what happened to it, and its end.
 import { get, post, whoAmI } from "./api.js";
-import { $, ask, draw, h, minutes, toast } from "./dom.js";
+import { $, ask, h, minutes, toast } from "./dom.js";
+import { draw } from "./drawing.js";
 import { showBrowser } from "./home-browser.js";
 
 const LOOK_MS = 2500;

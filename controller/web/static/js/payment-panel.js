@@ -1,5 +1,6 @@
 // The payment panel: a row per currency with what its minimum buys, other amounts, the holder tier, and the hash field.
-import { at, h, draw as drawInto, duration, tokens, shortAddress } from "./dom.js";
+import { at, h, duration, tokens, shortAddress } from "./dom.js";
+import { draw as drawInto } from "./drawing.js";
 import { connect, current, wallets, WalletError } from "./wallet.js";
 import { amountFor, minutesText, parseAmount, symbol, worth } from "./money.js";
 import { hashField } from "./deposits.js";

@@ -1,5 +1,6 @@
 // The left side of the launch page: what is live, what is saved, or the profile picker.
-import { at, h, draw, ask, duration, minutes } from "./dom.js";
+import { at, h, ask, duration, minutes } from "./dom.js";
+import { draw } from "./drawing.js";
 import { post } from "./api.js";
 import { endThenFresh, launchClick } from "./claims.js";
 import { doing, draw as redraw, goTo } from "./page.js";

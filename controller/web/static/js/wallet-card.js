@@ -1,5 +1,6 @@
 // The wallet card: wallets to choose from, then the balance, which turns into the payment panel when it is too low.
-import { h, draw, minutes, duration } from "./dom.js";
+import { h, minutes, duration } from "./dom.js";
+import { draw } from "./drawing.js";
 import { current, wallets } from "./wallet.js";
 import { signIn } from "./sign-in.js";
 import { depositList } from "./deposits.js";
