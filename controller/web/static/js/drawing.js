@@ -15,24 +15,32 @@ export function draw(target, model, children) {
   const key = JSON.stringify(model);
   if (target.drawn === key) return;
   target.drawn = key;
+  const focused = target.contains(document.activeElement) ? document.activeElement : null;
   hold(target, [children()].flat(3).filter(Boolean));
+  if (focused?.id && !focused.isConnected) document.getElementById(focused.id)?.focus({ preventScroll: true });
 }
 
-/** Make `wanted` the children of `target`, text or nodes. */
+/** Make `wanted`, texts or nodes, the children of `target`; what has a name is looked for further down too. */
 function hold(target, wanted) {
   const there = [...target.childNodes];
-  wanted.forEach((child, place) => {
+  for (const child of wanted) {
     const node = typeof child === "string" ? document.createTextNode(child) : child;
-    const before = there[place];
-    if (!before) target.append(node);
-    else if (alike(before, node)) become(before, node);
-    else before.replaceWith(node);
-  });
-  there.slice(wanted.length).forEach((node) => node.remove());
+    const place = nameOf(node) ? there.findIndex((before) => alike(before, node)) : there.length && alike(there[0], node) ? 0 : -1;
+    if (place < 0) {
+      target.insertBefore(node, there[0] ?? null);
+      continue;
+    }
+    there.splice(0, place).forEach((before) => before.remove());
+    become(there.shift(), node);
+  }
+  there.forEach((before) => before.remove());
 }
 
-/** Whether one may become the other: never another button, field, panel or line of a list, told by id and data. */
-const alike = (before, node) => before.nodeName === node.nodeName && before.id === node.id && JSON.stringify(before.dataset) === JSON.stringify(node.dataset);
+/** Which button, field, panel or line of a list it is. */
+const nameOf = ({ id, dataset }) => (id || Object.keys(dataset ?? {}).length ? JSON.stringify([id, dataset]) : "");
+
+/** Whether one may become the other: the same kind of thing, and not another by name. */
+const alike = (before, node) => before.nodeName === node.nodeName && nameOf(before) === nameOf(node);
 
 function become(before, node) {
   if (node.nodeType === Node.TEXT_NODE) {
