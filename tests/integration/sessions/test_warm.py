@@ -127,7 +127,7 @@ def test_a_server_killed_in_the_middle_of_a_run_does_not_end_the_run(warm, tmp_p
     run = InWork(warm, tmp_path)
     kill(warm.warm.pid)
     outcome = run.end()
-    assert (outcome.succeeded, outcome.way) == (True, "warm")
+    assert (outcome.succeeded, outcome.way) == (True, "warm"), outcome
     becomes_warm(warm)
 
 
@@ -169,7 +169,7 @@ def test_a_server_that_cannot_be_reached_is_replaced(warm, tmp_path, fault):
     else:
         next((tmp_path / "runs").rglob("server-1")).unlink()
     outcome, _ = play(warm)
-    assert (outcome.succeeded, outcome.way) == (True, "cold")
+    assert (outcome.succeeded, outcome.way) == (True, "cold"), outcome
     eventually(lambda: is_gone(server))
     becomes_warm(warm)
 
@@ -212,7 +212,7 @@ def test_what_was_edited_counts_from_the_next_run_on(tmp_path, own_playbooks, wh
         assert old in text
         path.write_text(text.replace(old, new))
         outcome, events = play(made)
-        assert (outcome.succeeded, outcome.way, outcome.way_why) == (True, "cold", CHANGED)
+        assert (outcome.succeeded, outcome.way, outcome.way_why) == (True, "cold", CHANGED), outcome
         assert shows(what, events)
         becomes_warm(made)
         outcome, events = play(made)
@@ -231,7 +231,7 @@ def shows(what, events):
 def test_another_environment_than_the_servers_is_a_cold_run(warm, monkeypatch):
     monkeypatch.setenv("ANSIBLE_FORKS", "3")
     outcome, _ = play(warm)
-    assert (outcome.succeeded, outcome.way) == (True, "cold")
+    assert (outcome.succeeded, outcome.way) == (True, "cold"), outcome
     assert outcome.way_why == "environment differs: ANSIBLE_FORKS"
     monkeypatch.delenv("ANSIBLE_FORKS")
     monkeypatch.setenv("OF_THIS_RUN", "1")
@@ -256,7 +256,7 @@ def test_a_full_disk_is_a_run_to_try_again(tmp_path):
             assert outcome.result["retry"] == "here"
             (state / "filler").unlink()
             outcome, events = play(made)
-            assert (outcome.succeeded, outcome.way) == (True, "warm")
+            assert (outcome.succeeded, outcome.way) == (True, "warm"), outcome
             assert events[-1]["event"] == "playbook_on_stats"
         finally:
             made.close()
@@ -320,7 +320,7 @@ def test_a_host_behind_ssh_keeps_its_connection_through_runs_and_their_ends(tmp_
     kept = None
     try:
         outcome, _ = play(made, host=away)
-        assert (outcome.succeeded, outcome.way) == (True, "warm")
+        assert (outcome.succeeded, outcome.way) == (True, "warm"), outcome
         kept = int((tmp_path / "kept").read_text())
         outcome, _ = play(made, {"sleep_s": 100}, host=away, timeout_s=2)
         assert outcome.error_code == "timeout"
