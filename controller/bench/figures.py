@@ -4,17 +4,11 @@ from __future__ import annotations
 
 import operator
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 _COMPARE = {"<=": operator.le, ">=": operator.ge, "==": operator.eq}
-Goals = dict[str, tuple[str, float]]
-
-
-def reached(figures: Mapping[str, float], goals: Goals) -> bool:
-    """Whether every goal is reached."""
-    return all(_COMPARE[sign](figures[key], number) for key, (sign, number) in goals.items())
 
 
 @dataclass(frozen=True)
@@ -23,13 +17,13 @@ class Outcome:
 
     name: str
     figures: dict[str, float]
-    goals: Goals
+    goals: dict[str, tuple[str, float]]
     how: str
 
     @property
     def ok(self) -> bool:
         """Whether every goal is reached."""
-        return reached(self.figures, self.goals)
+        return all(_COMPARE[sign](self.figures[key], number) for key, (sign, number) in self.goals.items())
 
     def as_json(self) -> dict[str, Any]:
         """The object to print."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
-from controller.bench.figures import Goals, Outcome, reached
+from controller.bench.figures import Outcome
 from controller.bench.queue.policies import FirstFit, Promise, Prototype, StrictFifo
 from controller.bench.queue.schedule import Schedule
 from controller.bench.queue.workload import Cell, requests
@@ -103,11 +103,7 @@ def run(cell: Cell, count: int, seeds: int, told: Told) -> Outcome:
     found = figures(promised, fitted, measured[-1])
     for prototype in prototyped:
         found |= beside(prototype, promised, fitted)
-    judged = goals(cell, count, found)
-    how = _how(cell, count, seeds, promised)
-    if "gain_min" in judged:
-        how += "; not both of the prototype's waits are reached: all waits together are held against its"
-    return Outcome(f"queue/{cell.name}", found, judged, how)
+    return Outcome(f"queue/{cell.name}", found, goals(cell, count, found), _how(cell, count, seeds, promised))
 
 
 def figures(promised: list[Measured], fitted: list[Measured], strict: Measured) -> dict[str, float]:
@@ -197,19 +193,15 @@ def _interval(values: list[float]) -> float:
     return 1.96 * statistics.stdev(values) / math.sqrt(len(values))
 
 
-def goals(cell: Cell, count: int, found: dict[str, float]) -> Goals:
+def goals(cell: Cell, count: int, found: dict[str, float]) -> dict[str, tuple[str, float]]:
     """What must be reached: in the main cell design's figures, in others what the prototype does, or better.
 
-    A Max's wait and a Small's conflict, and the prototype had both with people of its own. Where ours wait
-    longer than one of the two figures allows, the prototype queues the same people, and the waits of all
-    together must come to no more than its.
+    The prototype counts twice: by what it reached once, and by what it does on the same people, where all
+    waits together must come to no more than its.
     """
-    always: Goals = {"promises_kept_ratio": ("==", 1.0), "promises_moved": ("==", 0)}
+    always: dict[str, tuple[str, float]] = {"promises_kept_ratio": ("==", 1.0), "promises_moved": ("==", 0)}
     if cell.name in REACHED and count >= REACHED_AT:
-        ratio, extra, cut = REACHED[cell.name]
-        always["cut_ratio"] = ("<=", cut)
-        waits = _waits(ratio, extra, found)
-        return always | (waits if reached(found, waits) else {"gain_min": (">=", 0)})
+        return always | _as_good_as(REACHED[cell.name], found) | {"gain_min": (">=", 0)}
     if cell.name != "main":
         return always
     always["cut_ratio"] = ("<=", MOST_CUT)
@@ -222,11 +214,13 @@ def goals(cell: Cell, count: int, found: dict[str, float]) -> Goals:
     }
 
 
-def _waits(ratio: float, extra: float, found: dict[str, float]) -> Goals:
-    """The prototype's waits as goals; they wander at 10^5 requests: wider by the interval found."""
+def _as_good_as(reached: tuple[float, float, float], found: dict[str, float]) -> dict[str, tuple[str, float]]:
+    """A prototype's figures as goals; waits wander at 10^5 requests: wider by the interval found."""
+    ratio, extra, cut = reached
     return {
         "gpu8_p99_ratio": ("<=", round(ratio + found["gpu8_p99_ratio_interval"], 4)),
         "gpu1_mean_extra_min": ("<=", round(extra + found["gpu1_mean_extra_min_interval"], 4)),
+        "cut_ratio": ("<=", cut),
     }
 
 
